@@ -1,0 +1,27 @@
+"""What an operator is: its declaration, its settings, how it is found, run and checked."""
+
+from sluice.operator.declare import DeclarationError, deduplicator, feature, mapper, measure, splitter
+from sluice.operator.evaluate import Measured, Program
+from sluice.operator.instance import Instance
+from sluice.operator.registry import Registry, registry
+from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec
+
+__all__ = [
+    "Cost",
+    "DeclarationError",
+    "Field",
+    "Instance",
+    "Kind",
+    "Measured",
+    "Need",
+    "Output",
+    "Program",
+    "Registry",
+    "Spec",
+    "deduplicator",
+    "feature",
+    "mapper",
+    "measure",
+    "registry",
+    "splitter",
+]

@@ -1,0 +1,226 @@
+"""The decorators by which a function or small class becomes an operator; they read its annotations."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+import xxhash
+from pydantic import BaseModel, ConfigDict, create_model
+
+from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec, ValueKind
+
+Declared = TypeVar("Declared", bound=Callable[..., Any])
+
+SCOPES = {
+    "image_text": "pair",
+    "video_frames_text": "pair",
+    "phrase": "pair",
+    "image": "image",
+    "text": "text",
+    "video": "video",
+    "audio": "audio",
+    "frame": "frame",
+    "sample": "sample",
+}
+"""The scope of an operator by the first words of its name, longest first."""
+
+
+class DeclarationError(TypeError):
+    """An operator's declaration cannot be understood; names the operator and what to change."""
+
+
+def measure(
+    *, version: int, cost: Cost, scope: str | None = None, libraries: tuple[str, ...] = (), example: str = ""
+) -> Callable[[Declared], Declared]:
+    """Declare a measure: a function from features to a stored column.
+
+    `version` is raised when the meaning of the value changes; `cost` says what must be done to the bytes
+    first; `scope` defaults to what the name's first word says (`image_…`). `example` is an input for the
+    documentation and the conformance suite (a text; images need none).
+    """
+    return _decorator("measure", version, cost, scope, libraries, example)
+
+
+def feature(
+    *, scope: str, version: int, cost: Cost, libraries: tuple[str, ...] = ()
+) -> Callable[[Declared], Declared]:
+    """Declare a feature: an intermediate that operators of `scope` name as a parameter and share.
+
+    Its value may depend on the item's bytes and its own settings alone. `libraries` name the distributions
+    whose versions can change the value.
+    """
+    return _decorator("feature", version, cost, scope, libraries, "")
+
+
+def mapper(
+    *, version: int, cost: Cost = "decode", scope: str | None = None, libraries: tuple[str, ...] = ()
+) -> Callable[[Declared], Declared]:
+    """Declare a mapper: from one item to its new version (`bytes`, `str` or an `Item`)."""
+    return _decorator("mapper", version, cost, scope, libraries, "")
+
+
+def splitter(
+    *, version: int, cost: Cost = "header", scope: str = "sample", libraries: tuple[str, ...] = ()
+) -> Callable[[Declared], Declared]:
+    """Declare a splitter: from one sample to an iterable of samples."""
+    return _decorator("splitter", version, cost, scope, libraries, "")
+
+
+def deduplicator(*, version: int, by: str, libraries: tuple[str, ...] = ()) -> Callable[[Declared], Declared]:
+    """Declare a deduplicator: from one column to verified pairs.
+
+    `by` is the kind of column it compares: `hash` (equal values), `bits` (Hamming distance) or `vector`
+    (cosine similarity).
+    """
+
+    def declare(target: Declared) -> Declared:
+        return _attach(target, "deduplicator", version, "header", "columns", libraries, "", by)
+
+    return declare
+
+
+def _decorator(
+    kind: Kind, version: int, cost: Cost, scope: str | None, libraries: tuple[str, ...], example: str
+) -> Callable[[Declared], Declared]:
+    def declare(target: Declared) -> Declared:
+        return _attach(target, kind, version, cost, scope, libraries, example, "")
+
+    return declare
+
+
+def _attach(
+    target: Declared,
+    kind: Kind,
+    version: int,
+    cost: Cost,
+    scope: str | None,
+    libraries: tuple[str, ...],
+    example: str,
+    by: str,
+) -> Declared:
+    name = target.__name__
+    call = target.__call__ if isinstance(target, type) else target
+    hints = typing.get_type_hints(call, include_extras=True)
+    outputs, batched = _outputs(name, hints.get("return")) if kind in ("measure", "track") else ((), False)
+    if kind == "feature":
+        batched = typing.get_origin(hints.get("return")) is list
+    spec = Spec(
+        name=name,
+        kind=kind,
+        scope=scope or _scope_of(name),
+        version=version,
+        cost=cost,
+        needs=_needs(call, hints),
+        settings=_settings(name, target),
+        outputs=outputs,
+        target=target,
+        doc=inspect.getdoc(target) or "",
+        question=_question(target),
+        source_hash=_source_hash(target),
+        returns=hints.get("return"),
+        batched=batched,
+        libraries=libraries,
+        example=example,
+        by=by,
+    )
+    target.spec = spec  # type: ignore[attr-defined]
+    return target
+
+
+def _scope_of(name: str) -> str:
+    for prefix, scope in SCOPES.items():
+        if name == prefix or name.startswith(prefix + "_"):
+            return scope
+    raise DeclarationError(f"{name}: the name must begin with one of {', '.join(SCOPES)} (or give scope=)")
+
+
+def _needs(call: Callable[..., Any], hints: dict[str, Any]) -> tuple[Need, ...]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in inspect.signature(call).parameters.values() if p.kind in kinds]
+    return tuple(Need(n, hints.get(n)) for n in names if n != "self")
+
+
+def _settings(name: str, target: Callable[..., Any]) -> type[BaseModel]:
+    """A model of the keyword-only parameters (of `__init__` where the operator is a class)."""
+    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    hints = typing.get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            if isinstance(target, type) and "__init__" not in vars(target):
+                continue  # object.__init__
+            raise DeclarationError(f"{name}: *args and **kwargs hide misspelt settings; name each one")
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if parameter.name not in hints:
+            raise DeclarationError(f"{name}: setting {parameter.name!r} needs an annotation")
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (hints[parameter.name], default)
+    config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    return create_model(f"{name}_settings", __config__=config, **fields)
+
+
+def _outputs(name: str, returns: Any) -> tuple[tuple[Output, ...], bool]:
+    batched = typing.get_origin(returns) is list
+    if batched:
+        (returns,) = typing.get_args(returns)
+    if isinstance(returns, type) and issubclass(returns, tuple) and hasattr(returns, "_fields"):
+        hints = typing.get_type_hints(returns, include_extras=True)
+        return tuple(_output(f"{name}_{part}", hints[part]) for part in returns._fields), batched
+    return (_output(name, returns),), batched
+
+
+def _output(name: str, annotation: Any) -> Output:
+    if typing.get_origin(annotation) is not Annotated:
+        raise DeclarationError(f"{name}: the return annotation must be Annotated[<type>, Field(...)]")
+    python, *extras = typing.get_args(annotation)
+    found = [extra for extra in extras if isinstance(extra, Field)]
+    if len(found) != 1:
+        raise DeclarationError(f"{name}: the return annotation needs exactly one Field(...)")
+    options = [p for p in typing.get_args(python) if p is not types.NoneType]
+    if typing.get_origin(python) in (typing.Union, types.UnionType) and len(options) == 1:
+        python = options[0]
+    return Output(name, _value_kind(name, python, found[0]), _plain(python), found[0])
+
+
+def _plain(python: Any) -> type:
+    return np.ndarray if typing.get_origin(python) is np.ndarray else python
+
+
+def _value_kind(name: str, python: Any, field: Field) -> ValueKind:
+    if field.bits is not None:
+        return "bits"
+    if field.size is not None:
+        return "vector"
+    kinds: dict[Any, ValueKind] = {float: "number", int: "number", bool: "bool", str: "text"}
+    if python not in kinds:
+        raise DeclarationError(f"{name}: cannot store values of type {python!r}")
+    return kinds[python]
+
+
+def _question(target: Callable[..., Any]) -> str:
+    module = sys.modules.get(target.__module__)
+    return (module.__doc__ or "").strip().split("\n")[0] if module else ""
+
+
+def _source_hash(target: Callable[..., Any]) -> str:
+    """xxh3-128 of the module's code without comments, layout and docstrings: prose may change freely."""
+    try:
+        path = inspect.getsourcefile(target)
+        tree = ast.parse(Path(path or "").read_text(encoding="utf-8"))
+    except (OSError, TypeError, SyntaxError):
+        return ""  # declared interactively: the version number alone speaks for it
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return xxhash.xxh3_128_hexdigest(ast.dump(tree).encode())

@@ -1,0 +1,100 @@
+"""An operator with its settings and its dependencies resolved: what a plan is made of."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import xxhash
+
+from sluice.operator.spec import Output, Spec
+
+ROOTS: dict[str, frozenset[str]] = {
+    "image": frozenset({"item", "media", "encoded"}),
+    "video": frozenset({"item", "media"}),
+    "audio": frozenset({"item", "media"}),
+    "text": frozenset({"item", "text"}),
+    "sample": frozenset({"sample"}),
+}
+"""Names that the evaluator itself supplies in each scope."""
+
+ITEM_SCOPES = frozenset({"image", "video", "audio", "text"})
+"""Scopes in which an operator is called once an item of that modality."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One operator as a recipe asks for it.
+
+    `settings` are complete (defaults filled in); `bindings` give for each need the instance that supplies it,
+    roots excepted; `alias` renames its column (`as:`).
+    """
+
+    spec: Spec
+    settings: Mapping[str, Any]
+    bindings: Mapping[str, Instance]
+    alias: str | None = None
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """The columns it makes, under the names they have in this recipe."""
+        if self.alias is None:
+            return self.spec.outputs
+        tails = [o.name.removeprefix(self.spec.name) for o in self.spec.outputs]
+        return tuple(
+            Output(self.alias + tail, o.kind, o.python, o.field)
+            for tail, o in zip(tails, self.spec.outputs, strict=True)
+        )
+
+    @property
+    def level(self) -> str:
+        """`item` where there is one value an item of a modality, else `sample`."""
+        return "item" if self.spec.scope in ITEM_SCOPES else "sample"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What made the value, 32 hexadecimal digits: code, version, settings, libraries and dependencies."""
+        parts = {
+            "name": self.spec.name,
+            "version": self.spec.version,
+            "source": self.spec.source_hash,
+            "settings": self.settings,
+            "libraries": {name: library_version(name) for name in self.spec.libraries},
+            "needs": {name: instance.fingerprint for name, instance in self.bindings.items()},
+        }
+        return xxhash.xxh3_128_hexdigest(json.dumps(parts, sort_keys=True, default=str).encode())
+
+    @cached_property
+    def cost(self) -> str:
+        """The dearest cost among itself and what it needs."""
+        from sluice.operator.spec import COSTS
+
+        costs = [self.spec.cost, *(b.cost for b in self.bindings.values())]
+        return max(costs, key=COSTS.index)  # type: ignore[arg-type]
+
+    def closure(self) -> Iterator[Instance]:
+        """Itself and all it depends on, dependencies first, each once."""
+        seen: set[tuple[str, str]] = set()
+        yield from self._walk(seen)
+
+    def _walk(self, seen: set[tuple[str, str]]) -> Iterator[Instance]:
+        mark = (self.fingerprint, self.alias or "")
+        if mark in seen:
+            return
+        seen.add(mark)
+        for instance in self.bindings.values():
+            yield from instance._walk(seen)
+        yield self
+
+
+@cache
+def library_version(name: str) -> str:
+    """The installed version of a distribution, for fingerprints; `absent` where it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,1 @@
+"""The catalogue: one operator a file, each answering one question."""

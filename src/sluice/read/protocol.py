@@ -1,0 +1,63 @@
+"""What a reader is: it lists a source as slices and turns a slice into samples."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from sluice.sample import Sample
+from sluice.storage import Location
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """A file of the source as listed: path relative to the source root, bytes, and what tells a change."""
+
+    path: str
+    size: int
+    mtime_ns: int | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A deterministic part of a source, small enough to be retried: some files, or a range of one shard.
+
+    `start` and `stop` are the reader's own coordinates in a single shard (byte offsets in a tar or JSONL,
+    row groups or rows in Parquet); 0 and None mean the whole. `first_row` is the row, within its shard, of
+    the slice's first sample. `samples` and `size_bytes` are what listing could tell (None: not known yet).
+    """
+
+    files: tuple[FileStat, ...]
+    start: int = 0
+    stop: int | None = None
+    first_row: int = 0
+    samples: int | None = None
+    size_bytes: int = 0
+
+
+class Reader(Protocol):
+    """One format. Constructed with the source's location and the recipe's source settings.
+
+    `addressable` says whether every item's bytes can be fetched again from its view alone (files, members of
+    an uncompressed tar); where not, survivors are written by reading their slice again.
+    """
+
+    format: ClassVar[str]
+    version: ClassVar[int]
+    addressable: bool
+
+    def __init__(self, source: Location, *, columns: dict[str, str] | None = None) -> None: ...
+
+    def slices(self) -> Iterator[Slice]:
+        """The source cut into slices, in sorted order; the same for the same listing."""
+        ...
+
+    def read(self, part: Slice, rows: Container[int] | None = None) -> Iterator[Sample]:
+        """The samples of a slice in source order.
+
+        A sample that cannot be read is yielded with a `read` note, never left out. With `rows` (numbers
+        within the slice), only those samples are yielded (others are skipped without reading their bytes).
+        """
+        ...

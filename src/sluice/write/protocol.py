@@ -1,0 +1,52 @@
+"""What a writer is: it turns a planned list of samples into one output shard, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from sluice.sample import Sample
+from sluice.storage import Location
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """One file a shard consists of: its path relative to the output, its bytes and their xxh3-128."""
+
+    path: str
+    size: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What writing one shard came to: its files, how many samples, and which failed with what reason."""
+
+    files: tuple[ShardFile, ...]
+    samples: int
+    failed: dict[int, str] = field(default_factory=dict)
+    """Position in the shard's list → reason, for samples that could not be read again unchanged."""
+
+
+class Writer(Protocol):
+    """One format. Constructed with the output's location and the recipe's `write` settings."""
+
+    format: ClassVar[str]
+    version: ClassVar[int]
+
+    def __init__(self, output: Location, **settings: Any) -> None: ...
+
+    def write_shard(self, index: int, samples: Iterable[Sample | None], fields: pa.Table | None) -> ShardResult:
+        """Write shard number `index`.
+
+        `samples` come in order with their bytes readable, `None` standing for one that could not be read
+        again (it is left out and reported by its position). `fields`, where given, has one row a sample in
+        the same order (None's included): id, key, measures; it goes to the Parquet file beside the shard
+        (and, where asked, into each sample's `key.json`). Item bytes are verified against `Item.hash` where
+        it is known; a mismatch makes that sample a failure "changed since it was measured". Files appear
+        whole or not at all; equal input gives equal bytes.
+        """
+        ...

@@ -1,0 +1,21 @@
+"""Shared fixtures: where the real inputs lie, and the switch that makes their absence a failure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real inputs: $SLUICE_TEST_DATA, else ../shared/data beside the repo."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("SLUICE_TEST_DATA", default))
+    if not (path / "MANIFEST.json").exists():
+        message = f"real test data not found at {path}; set SLUICE_TEST_DATA"
+        if os.environ.get("SLUICE_REQUIRE_TEST_DATA"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
