@@ -1,0 +1,43 @@
+"""Gathers near pairs from several threads, and stops where there are more than anyone can use."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.errors import RunError
+
+PAIRS_LIMIT = 50_000_000  # about 3 GB by the time they are sorted
+
+Rows = NDArray[np.int64]
+Columns = tuple[Rows, Rows, NDArray[np.float32]]
+
+
+class Found:
+    """Near pairs (a, b, score) as they are found; small types, since there may be many.
+
+    Raises RunError beyond `limit` pairs; `fix` says what the user can do about it.
+    """
+
+    def __init__(self, fix: str, limit: int = PAIRS_LIMIT) -> None:
+        self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = []
+        self._count = 0
+        self._limit, self._fix = limit, fix
+        self._lock = threading.Lock()
+
+    def add(self, a: Rows, b: Rows, score: NDArray[np.generic]) -> None:
+        """Add pairs of rows (below 2^31) and their scores."""
+        with self._lock:
+            self._count += len(a)
+            self._parts.append((a.astype(np.int32), b.astype(np.int32), score.astype(np.float32)))
+        if self._count > self._limit:
+            raise RunError(f"more than {self._limit:,} pairs of different values are near", fix=self._fix)
+
+    def columns(self) -> Columns:
+        """Return all pairs found so far, in no particular order."""
+        if not self._parts:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        a, b, score = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        return a.astype(np.int64), b.astype(np.int64), score
