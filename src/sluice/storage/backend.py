@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from sluice.errors import StorageError
 
-TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp")
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp", re.DOTALL)
 """Names of the files that we write beside their target until they are whole."""
 
 _LONGEST_NAME_BYTES = 200  # of the 255 that Linux file systems allow; leaves room for what we add

@@ -112,7 +112,7 @@ class RemoteFiles:
         store, path = self._store(key)
         options: GetOptions | None = {"range": {"offset": start}} if start else None
         try:
-            with store_errors(f"{url} at offset {start}"):
+            with store_errors(_at(url, start)):
                 result = get(store, path, options=options)
                 first, end = result.range
                 chunks = iter(result.stream(chunk_bytes))
@@ -123,7 +123,7 @@ class RemoteFiles:
             raise
         position = first
         while True:
-            with store_errors(f"{url} at offset {position}"):
+            with store_errors(_at(url, position)):
                 chunk = next(chunks, None)
             if chunk is None:
                 break
@@ -368,6 +368,10 @@ def _read_only(url: str) -> StorageError:
     return StorageError(
         "web servers are read only", where=url, fix="write to a local path, s3://, gs:// or az://"
     )
+
+
+def _at(url: str, offset: int) -> str:
+    return f"{url} at offset {offset}" if offset else url
 
 
 def _last_segment(path: str) -> str:
