@@ -18,14 +18,20 @@ Columns = tuple[Rows, Rows, NDArray[np.float32]]
 class Found:
     """Near pairs (a, b, score) as they are found; small types, since there may be many.
 
-    Raises RunError beyond `limit` pairs; `fix` says what the user can do about it.
+    `compared` counts the pairs that were looked at. Raises RunError beyond `limit` pairs; `fix` says what the user can do about it.
     """
 
     def __init__(self, fix: str, limit: int = PAIRS_LIMIT) -> None:
         self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = []
         self._count = 0
         self._limit, self._fix = limit, fix
+        self.compared = 0
         self._lock = threading.Lock()
+
+    def looked_at(self, pairs: int) -> None:
+        """Count pairs that were compared."""
+        with self._lock:
+            self.compared += pairs
 
     def add(self, a: Rows, b: Rows, score: NDArray[np.generic]) -> None:
         """Add pairs of rows (below 2^31) and their scores."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from sluice.errors import UsageError
 from sluice.operator import deduplicator
+from sluice.ops.dedup.collect import Found
 from sluice.ops.dedup.identical import first_rows
 from sluice.ops.dedup.pairs import Pairs, assemble
 from sluice.ops.dedup.radius_join import near_pairs
@@ -35,7 +36,9 @@ def hamming(
     rows = np.flatnonzero(known)
     first[rows] = rows[first_rows(_as_arrow(hashes[rows]))]
     distinct = np.flatnonzero(first == np.arange(len(first)))
-    a, b, score = near_pairs(hashes[distinct], distance)
+    found = Found("lower `distance`, or drop nearly uniform images (contrast, entropy) before this step")
+    near_pairs(hashes[distinct], distance, found)
+    a, b, score = found.columns()
     return assemble("hamming", first, distinct[a], distinct[b], score)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import xxhash
@@ -20,18 +22,23 @@ def first_rows(values: pa.Array | pa.ChunkedArray | NDArray[np.generic]) -> NDAr
     return _first_of_codes(codes)
 
 
-def first_vectors(vectors: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.int64]:
+def first_vectors(
+    vectors: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    *,
+    digest: Callable[..., int] = xxhash.xxh3_64_intdigest,
+) -> NDArray[np.int64]:
     """Return for each row of `vectors` [n, dim] the first row of the same bytes, and -1 where not `usable`.
 
-    Rows are grouped by a 64-bit hash and then compared with the first of their group, so a collision of the
-    hash cannot make two vectors one: it only leaves the later of them a row of its own.
+    Rows are grouped by a 64-bit `digest` and then compared with the first of their group, so a collision of
+    the digest cannot make two vectors one: it only leaves the later of them a row of its own.
     """
     first = np.full(len(vectors), -1, dtype=np.int64)
     rows = np.flatnonzero(usable)
     if not len(rows):
         return first
     contiguous = np.ascontiguousarray(vectors)
-    digests = np.fromiter((xxhash.xxh3_64_intdigest(contiguous[row]) for row in rows), np.uint64, len(rows))
+    digests = np.fromiter((digest(contiguous[row]) for row in rows), np.uint64, len(rows))
     found = rows[_first_of_codes(np.unique(digests, return_inverse=True)[1].astype(np.int64))]
     for start in range(0, len(rows), 4096):  # bounded copies of rows while comparing
         part = slice(start, start + 4096)

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.ops.dedup.collect import Columns, Found, Rows
+from sluice.ops.dedup.collect import Found, Rows
 from sluice.ops.dedup.radius_bits import Words, arrange, bit_range, read_bits, varying_bits
 from sluice.ops.dedup.radius_plan import Block, Plan, choose
 
@@ -23,18 +23,22 @@ MASKS = 16  # masks of one task: enough to outweigh its start, few enough to kee
 
 
 def near_pairs(
-    hashes: NDArray[np.uint64], distance: int, *, threads: int | None = None, plan: Plan | None = None
-) -> Columns:
-    """Return rows a, b and their distance for every pair within `distance` bits, each pair once, unordered.
+    hashes: NDArray[np.uint64],
+    distance: int,
+    found: Found,
+    *,
+    threads: int | None = None,
+    plan: Plan | None = None,
+) -> None:
+    """Add to `found` rows a, b and their distance for every pair within `distance` bits, each pair once.
 
     `hashes` [n, words] must be distinct. `threads` and `plan` change the time taken and nothing else. Memory
     is about 40 bytes a hash and word, the tables of one block (5 bytes for each of at most 2^24 keys) and
-    the pairs found. Raises RunError when there are more than 50 million pairs.
+    the pairs found. Raises RunError where there are more than `found` takes.
     """
     n = len(hashes)
-    found = Found("lower `distance`, or drop nearly uniform images (contrast, entropy) before this step")
     if n < 2 or distance < 1:
-        return found.columns()
+        return
     varying, match = varying_bits(hashes)
     blocks = (plan or choose(n, len(varying), distance, match)).blocks
     words = arrange(hashes, varying, [block.width for block in blocks])
@@ -45,7 +49,6 @@ def near_pairs(
         for place in range(len(blocks)):
             index = _index(words, distance, blocks, place, found)
             list(pool.map(lambda look: look(), index.looks()))
-    return found.columns()
 
 
 def _cores() -> int:
@@ -67,6 +70,7 @@ class _Verify:
 
     def candidates(self, i: Rows, j: Rows) -> None:
         """Compare gathered pairs, word by word, going on with those that may still be near."""
+        self.found.looked_at(len(i))
         total = np.zeros(len(i), np.uint16)
         for word in self.words:
             total += np.bitwise_count(word.take(i) ^ word.take(j))
@@ -99,6 +103,7 @@ class _Verify:
             total = part if total is None else total + part.astype(np.uint16)
         if total is None:
             return
+        self.found.looked_at(total.size)
         hit = np.flatnonzero(total <= self.distance)
         width = b[1] - b[0]
         i, j = a[0] + hit // width, b[0] + hit % width
