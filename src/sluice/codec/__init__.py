@@ -1,0 +1,16 @@
+"""Bytes to pixels: the only package that touches image, video and audio codecs."""
+
+from sluice.codec.image import Picture, decode, decode_small, probe
+from sluice.codec.limits import Limits, current_limits, set_limits
+from sluice.codec.resize import shrink
+
+__all__ = [
+    "Limits",
+    "Picture",
+    "current_limits",
+    "decode",
+    "decode_small",
+    "probe",
+    "set_limits",
+    "shrink",
+]
