@@ -1,0 +1,16 @@
+"""Finds the ready recipes that come with Sluice, installed or in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PLACES = (Path(__file__).resolve().parents[1] / "recipes", Path(__file__).resolve().parents[3] / "recipes")
+
+
+def ready_recipes() -> dict[str, Path]:
+    """The ready recipes by name, sorted: in the package where it is installed, else in the checkout."""
+    for place in _PLACES:
+        found = {path.stem: path for path in sorted(place.glob("*.yaml"))}
+        if found:
+            return found
+    return {}
