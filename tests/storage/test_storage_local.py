@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.errors import NotFoundError, StorageError
@@ -29,6 +29,8 @@ FILE_NAMES = st.text(
 # Their order tells byte order from the order of UTF-16 or of folders before files.
 SEGMENTS = st.sampled_from(["a", "b", "a.b", "a-b", "B", "ü", "\U0001f600", "\uffff"])
 
+UNTIMED = settings(deadline=None)  # machines that run tests are busy
+
 KILLED_WRITER = """
 import sys
 from sluice.storage import Location
@@ -40,6 +42,7 @@ with Location(sys.argv[1]).writer() as file:
 """
 
 
+@UNTIMED
 @given(name=FILE_NAMES, data=st.binary(max_size=300))
 def test_any_name_round_trips(name: str, data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +65,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Location:
     return location
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.integers(0, 1010), st.integers(0, 1010)), max_size=8))
 def test_ranges_are_exact_or_refused(thousand: Location, ranges: list[tuple[int, int]]) -> None:
     data = bytes(range(250)) * 4
@@ -83,6 +87,7 @@ def test_impossible_ranges(thousand: Location, offset: int, size: int) -> None:
         thousand.read_range(offset, size)
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 40)), max_size=20), st.integers(0, 60))
 def test_coalesced_spans_cover_and_stay_apart(ranges: list[tuple[int, int]], gap: int) -> None:
     data = bytes(index % 251 for index in range(600))
@@ -165,12 +170,14 @@ def test_longest_names_can_be_written(tmp_path: Path) -> None:
         (Location(tmp_path) / ("x" * 256)).write(b"1")
 
 
+@UNTIMED
 @given(FILE_NAMES)
 def test_temporary_names_are_known(name: str) -> None:
     assert is_temporary(temporary_name(name))
     assert not is_temporary(f"{name}.tar")
 
 
+@UNTIMED
 @given(st.sets(st.lists(SEGMENTS, min_size=1, max_size=3).map("/".join), max_size=8))
 def test_listing_is_in_byte_order(paths: set[str]) -> None:
     files = {path for path in paths if not any(other.startswith(f"{path}/") for other in paths)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ NAMES = st.text(
 WITH_SERVER = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+UNTIMED = settings(deadline=None)  # machines that run tests are busy
 
 KILLED_WRITER = """
 import sys
@@ -117,6 +120,7 @@ def test_reader_refuses_to_mix_versions(s3: str) -> None:
             file.read()
 
 
+@UNTIMED
 @given(
     data=st.binary(max_size=400),
     steps=st.lists(st.tuples(st.integers(0, 420), st.integers(0, 100)), max_size=10),
@@ -188,7 +192,7 @@ def _write_all(location: Location, size: int) -> None:
             file.write(bytes(size // 5))
 
 
-def test_sigkill_in_the_middle_leaves_nothing_under_the_name(s3: str) -> None:
+def test_sigkill_in_the_middle_leaves_nothing_under_the_name(s3: str, moto_endpoint: str) -> None:
     target = Location(s3) / "shard.tar"
     with subprocess.Popen(
         [sys.executable, "-c", KILLED_WRITER, target.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -197,6 +201,7 @@ def test_sigkill_in_the_middle_leaves_nothing_under_the_name(s3: str) -> None:
         assert process.stdout.readline() == b"parts\n"
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
+    assert _unfinished_uploads(moto_endpoint, s3) == 1
     assert not target.exists()
     assert list(Location(s3).list()) == []
     target.write(b"again")
@@ -289,8 +294,8 @@ def test_upload_download_and_is_writable(s3: str, tmp_path: Path) -> None:
 
 
 def test_absent_credentials_name_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_STORAGE_ACCOUNT_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
     for url, variable in (
         ("s3://b/x", "AWS_ACCESS_KEY_ID"),
         ("gs://b/x", "GOOGLE_APPLICATION_CREDENTIALS"),
@@ -299,6 +304,25 @@ def test_absent_credentials_name_the_variables(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(MissingError, match=variable) as caught:
             Location(url).read()
         assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "words"),
+    [
+        ("s3://b/x", {"AWS_ACCESS_KEY_ID": "half"}, "Missing SecretAccessKey"),
+        ("az://b/x", {"AZURE_STORAGE_ACCOUNT_KEY": "Zm9v"}, "Account must be"),
+        ("gs://b/x", {"GOOGLE_APPLICATION_CREDENTIALS": "/absent.json"}, "No such file"),
+    ],
+)
+def test_half_given_credentials(
+    monkeypatch: pytest.MonkeyPatch, url: str, given: dict[str, str], words: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(MissingError, match=words):
+        Location(url).read()
 
 
 def test_an_endpoint_that_is_gone_gives_up(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ pytest_plugins = ["servers"]
 
 DATA = bytes(range(251)) * 2000
 # One retry, quickly: the point is what happens when retries are used up.
-HASTY = WebFiles(Patience(connect_s=1, read_s=2, retries=1, backoff_s=0.01, backoff_max_s=0.02, total_s=5))
+HASTY = WebFiles(Patience(connect_s=5, read_s=10, retries=1, backoff_s=0.01, backoff_max_s=0.02, total_s=20))
 
 
 def test_a_good_server(web: Web) -> None:

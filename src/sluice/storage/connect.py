@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from sluice.errors import MissingError
-from sluice.storage.faults import store_errors
+from sluice.storage.faults import one_sentence, store_errors
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, HTTPStore, RetryConfig, S3Store
@@ -68,6 +68,7 @@ _PLACES = {
             "GOOGLE_SERVICE_ACCOUNT",
             "GOOGLE_SERVICE_ACCOUNT_PATH",
             "GOOGLE_SERVICE_ACCOUNT_KEY",
+            "GOOGLE_BEARER_TOKEN",
             "GOOGLE_SKIP_SIGNATURE",
         ),
         ("GOOGLE_BASE_URL",),
@@ -110,7 +111,16 @@ def bucket_store(scheme: str, bucket: str, patience: Patience) -> AnyStore:
             where=f"{scheme}://{bucket}",
             fix=place.fix,
         )
-    return _bucket_store(scheme, bucket, patience, settings)
+    from obstore.exceptions import BaseError
+
+    try:
+        return _bucket_store(scheme, bucket, patience, settings)
+    except (BaseError, OSError, ValueError) as error:  # no request was made yet: what it was told is wrong
+        raise MissingError(
+            f"the credentials for {scheme}:// in the environment do not do ({one_sentence(error)})",
+            where=f"{scheme}://{bucket}",
+            fix=place.fix,
+        ) from error
 
 
 @lru_cache(maxsize=64)
@@ -124,12 +134,11 @@ def _bucket_store(
     emulated = environment.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("1", "true")
     client = _client(patience, allow_http=plain or emulated)
     retry = _retry(patience)
-    with store_errors(f"{scheme}://{bucket}"):
-        if scheme == "s3":
-            return S3Store(bucket, client_options=client, retry_config=retry)
-        if scheme == "gs":
-            return GCSStore(bucket, client_options=client, retry_config=retry)
-        return AzureStore(bucket, client_options=client, retry_config=retry)
+    if scheme == "s3":
+        return S3Store(bucket, client_options=client, retry_config=retry)
+    if scheme == "gs":
+        return GCSStore(bucket, client_options=client, retry_config=retry)
+    return AzureStore(bucket, client_options=client, retry_config=retry)
 
 
 @lru_cache(maxsize=256)
@@ -144,12 +153,14 @@ def http_store(base: str, patience: Patience) -> HTTPStore:
 
 
 def _client(patience: Patience, *, allow_http: bool) -> ClientConfig:
-    return {
-        "allow_http": allow_http,
+    client: ClientConfig = {
         "connect_timeout": timedelta(seconds=patience.connect_s),
         "read_timeout": timedelta(seconds=patience.read_s),
         "timeout": timedelta(days=1),
     }
+    if allow_http:  # else left to the environment (AWS_ALLOW_HTTP and its like)
+        client["allow_http"] = True
+    return client
 
 
 def _retry(patience: Patience) -> RetryConfig:

@@ -52,14 +52,15 @@ def os_errors(url: str) -> Iterator[None]:
         raise from_os_error(error, url) from error
 
 
-def from_store_error(error: Exception, url: str) -> StorageError:
-    """The error to raise for what obstore raised at `url`.
+def one_sentence(error: BaseException) -> str:
+    """What obstore says first; pages of debug output follow in its errors."""
+    return " ".join(str(error).split("\n\nDebug source", 1)[0].split())[:400]
 
-    Its text holds a short sentence, then pages of debug output; only the sentence is kept.
-    """
-    text = str(error).split("\n\nDebug source", 1)[0]
-    said = " ".join(text.split())[:400]
-    if "NoSuchBucket" in text or "ContainerNotFound" in text:
+
+def from_store_error(error: BaseException, url: str) -> StorageError:
+    """The error to raise for what obstore raised at `url`."""
+    said = one_sentence(error)
+    if "NoSuchBucket" in said or "ContainerNotFound" in said:
         return NotFoundError("there is no such bucket", where=url, fix="create the bucket, or check its name")
     if isinstance(error, FileNotFoundError):
         return NotFoundError("there is no such object", where=url, fix="check bucket and key")
@@ -74,7 +75,7 @@ def from_store_error(error: Exception, url: str) -> StorageError:
         return StorageError(
             "changed while it was being read", where=url, fix="run again when nothing writes to it"
         )
-    if name == "NotSupportedError" and "Range request" in text:
+    if name == "NotSupportedError" and "Range request" in said:
         return StorageError(
             "the server ignores ranges and sends the whole file",
             where=url,
@@ -86,7 +87,7 @@ def from_store_error(error: Exception, url: str) -> StorageError:
             where=url,
             fix="rename the object: empty, '.' and '..' segments and control characters are not supported",
         )
-    if "416" in text and "Range" in text:
+    if "416 Range Not Satisfiable" in said:
         return StorageError(
             "the range starts past the end of the file",
             where=url,

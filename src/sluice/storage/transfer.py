@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from sluice.errors import StorageError
-from sluice.storage.faults import store_errors
+from sluice.storage.faults import from_store_error, store_errors
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -147,11 +146,7 @@ class Upload(io.RawIOBase):
             # When the upload fails, nobody takes parts any more and the writer would wait for ever.
             self._sent.add_done_callback(self._drain)
         if self._sent.done() and (error := self._sent.exception()) is not None:
-            raise StorageError(
-                f"the upload failed after {self._written} bytes ({' '.join(str(error).split())[:200]})",
-                where=self._url,
-                fix="check the network and the endpoint, then run again",
-            ) from error
+            raise from_store_error(error, self._url) from error
         self._parts.put(part)
 
     def _upload(self) -> object:
