@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
 import types
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-import xxhash
 from pydantic import BaseModel, ConfigDict, create_model
 
+from sluice.operator.source import source_hash
 from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec, ValueKind
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
@@ -50,14 +48,19 @@ def measure(
 
 
 def feature(
-    *, scope: str, version: int, cost: Cost, libraries: tuple[str, ...] = ()
+    *, scope: str, version: int, cost: Cost, libraries: tuple[str, ...] = (), batched: bool = False
 ) -> Callable[[Declared], Declared]:
     """Declare a feature: an intermediate that operators of `scope` name as a parameter and share.
 
     Its value may depend on the item's bytes and its own settings alone. `libraries` name the distributions
-    whose versions can change the value.
+    whose versions can change the value. `batched` says that it takes lists, one entry an item, and returns
+    one (the value of one item may be a list itself, so the annotations cannot tell).
     """
-    return _decorator("feature", version, cost, scope, libraries, "")
+
+    def declare(target: Declared) -> Declared:
+        return _attach(target, "feature", version, cost, scope, libraries, "", "", batched)
+
+    return declare
 
 
 def mapper(
@@ -105,13 +108,14 @@ def _attach(
     libraries: tuple[str, ...],
     example: str,
     by: str,
+    batched: bool = False,
 ) -> Declared:
     name = target.__name__
     call = target.__call__ if isinstance(target, type) else target
-    hints = typing.get_type_hints(call, include_extras=True)
-    outputs, batched = _outputs(name, hints.get("return")) if kind in ("measure", "track") else ((), False)
-    if kind == "feature":
-        batched = typing.get_origin(hints.get("return")) is list
+    hints = _hints(name, call)
+    outputs: tuple[Output, ...] = ()
+    if kind in ("measure", "track"):
+        outputs, batched = _outputs(name, hints.get("return"))
     spec = Spec(
         name=name,
         kind=kind,
@@ -124,7 +128,7 @@ def _attach(
         target=target,
         doc=inspect.getdoc(target) or "",
         question=_question(target),
-        source_hash=_source_hash(target),
+        source_hash=source_hash(target),
         returns=hints.get("return"),
         batched=batched,
         libraries=libraries,
@@ -142,6 +146,15 @@ def _scope_of(name: str) -> str:
     raise DeclarationError(f"{name}: the name must begin with one of {', '.join(SCOPES)} (or give scope=)")
 
 
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise DeclarationError(
+            f"{name}: an annotation is not there at run time ({error}); import it outside TYPE_CHECKING"
+        ) from error
+
+
 def _needs(call: Callable[..., Any], hints: dict[str, Any]) -> tuple[Need, ...]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [p.name for p in inspect.signature(call).parameters.values() if p.kind in kinds]
@@ -151,7 +164,7 @@ def _needs(call: Callable[..., Any], hints: dict[str, Any]) -> tuple[Need, ...]:
 def _settings(name: str, target: Callable[..., Any]) -> type[BaseModel]:
     """A model of the keyword-only parameters (of `__init__` where the operator is a class)."""
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = _hints(name, function)
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
@@ -209,18 +222,3 @@ def _value_kind(name: str, python: Any, field: Field) -> ValueKind:
 def _question(target: Callable[..., Any]) -> str:
     module = sys.modules.get(target.__module__)
     return (module.__doc__ or "").strip().split("\n")[0] if module else ""
-
-
-def _source_hash(target: Callable[..., Any]) -> str:
-    """xxh3-128 of the module's code without comments, layout and docstrings: prose may change freely."""
-    try:
-        path = inspect.getsourcefile(target)
-        tree = ast.parse(Path(path or "").read_text(encoding="utf-8"))
-    except (OSError, TypeError, SyntaxError):
-        return ""  # declared interactively: the version number alone speaks for it
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
-    return xxhash.xxh3_128_hexdigest(ast.dump(tree).encode())

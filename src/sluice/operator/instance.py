@@ -74,7 +74,7 @@ class Instance:
         from sluice.operator.spec import COSTS
 
         costs = [self.spec.cost, *(b.cost for b in self.bindings.values())]
-        return max(costs, key=COSTS.index)  # type: ignore[arg-type]
+        return max(costs, key=COSTS.index)
 
     def closure(self) -> Iterator[Instance]:
         """Itself and all it depends on, dependencies first, each once."""

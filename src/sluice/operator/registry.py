@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluice.errors import PlanError, UsageError
-from sluice.operator.instance import ROOTS, Instance
+from sluice.errors import MissingError, PlanError, UsageError
+from sluice.operator.instance import ITEM_SCOPES, ROOTS, Instance
 from sluice.operator.spec import Spec
 
 GROUP = "sluice.operators"
@@ -68,7 +68,7 @@ class Registry:
         alias: str | None = None,
         with_: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Instance:
-        """An operator with validated settings and resolved dependencies; `with_` holds settings by feature."""
+        """An operator with checked settings and resolved dependencies; `with_` holds settings by feature."""
         passed = {key: dict(value) for key, value in (with_ or {}).items()}
         instance = self._bind(self.get(name), settings or {}, alias, passed, ())
         used = {i.spec.name for i in instance.closure()} - {name}
@@ -109,6 +109,12 @@ class Registry:
                 f"operator {spec.name!r} needs {need!r}, which nothing provides in scope {spec.scope!r}",
                 fix=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}",
             )
+        if found.scope != spec.scope and spec.scope in ITEM_SCOPES:
+            raise PlanError(
+                f"operator {spec.name!r} sees one {spec.scope} at a time and cannot take {need!r}, "
+                f"which belongs to scope {found.scope!r}",
+                fix="an operator of scope 'sample' may take measures of every scope",
+            )
         return found
 
 
@@ -134,7 +140,15 @@ def registry() -> Registry:
     found = Registry()
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.value, p.name)):
         origin = point.dist.name if point.dist else "?"
-        for spec in _declarations(point.value):
+        try:
+            specs = list(_declarations(point.value))
+        except ImportError as error:
+            raise MissingError(
+                f"the operators of {origin!r} cannot be loaded: {error}",
+                where=f"entry point {point.name!r} = {point.value!r}",
+                fix=f"repair or remove it: pip install --force-reinstall {origin}, or pip uninstall {origin}",
+            ) from error
+        for spec in specs:
             object.__setattr__(spec, "origin", origin)
             found.add(spec)
     return found

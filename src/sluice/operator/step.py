@@ -1,0 +1,188 @@
+"""One call of one operator on one item: its inputs made ready, its result checked, its trouble noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence, Sequence
+from dataclasses import dataclass, field
+from time import monotonic_ns, perf_counter
+from typing import Any
+
+import xxhash
+
+from sluice.errors import Declined, SampleError, StorageError, UnreadableError
+from sluice.operator.instance import Instance
+from sluice.operator.value import storable
+from sluice.sample import Item, Note, Sample
+
+ITEM, MEDIA, ENCODED, TEXT, SAMPLE = range(5)
+ROOT_SLOTS = {"item": ITEM, "media": MEDIA, "encoded": ENCODED, "text": TEXT, "sample": SAMPLE}
+
+
+@dataclass
+class Cell:
+    """One item (or, in the sample scope, one sample) with the values made of it so far."""
+
+    row: int
+    item: Item | None
+    index: int
+    slots: list[Any]
+
+
+class Run:
+    """One call of a program: where notes and hashes gather."""
+
+    def __init__(self, samples: Sequence[Sample], rows: Sequence[int], beat: MutableSequence[int]) -> None:
+        self.rows, self.beat = rows, beat
+        self.notes: list[list[Note]] = [[] for _ in samples]
+        self.hashes: list[dict[int, str]] = [{} for _ in samples]
+        self.seconds: dict[str, float] = {}
+
+    def begin(self, row: int, step: int | None = None) -> None:
+        """Tell the supervisor what is under way; `row` is an index into the samples, −1 for none of them."""
+        self.beat[0] = self.rows[row] if row >= 0 else -1
+        if step is not None:
+            self.beat[1] = step
+        self.beat[2] = monotonic_ns()
+
+    def spent(self, step: Step, since: float) -> None:
+        """Book the time since `since` (of `perf_counter`) on a step's operator."""
+        self.seconds[step.name] = self.seconds.get(step.name, 0.0) + perf_counter() - since
+
+    def note(self, cell: Cell, note: Note) -> Note:
+        """Keep a note on the cell's sample; it then stands in the place of the value."""
+        self.notes[cell.row].append(note)
+        return note
+
+
+@dataclass
+class Step:
+    """One call, compiled: which slots go in, which comes out."""
+
+    instance: Instance
+    inputs: tuple[int, ...]
+    output: int
+    call: Callable[..., Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What notes and timings call it."""
+        return self.instance.alias or self.instance.spec.name
+
+
+_NO_BYTES = ("no bytes", "the item has no media")
+
+
+def _encoded(cell: Cell, run: Run) -> bytes | Note:
+    """All bytes of the item, read once; their hash is remembered."""
+    try:
+        if cell.item is None or cell.item.media is None:
+            raise UnreadableError(*_NO_BYTES)
+        data = cell.item.media.read()
+    except Exception as error:  # noqa: BLE001 - whatever a read raises becomes this item's counted failure
+        return run.note(cell, _as_note(error, "read", cell))
+    run.hashes[cell.row][cell.index] = xxhash.xxh3_128_hexdigest(data)
+    return data
+
+
+def _text(cell: Cell, run: Run) -> str | Note:
+    item = cell.item
+    if item is not None and item.text is not None:
+        return item.text
+    data = _encoded(cell, run)
+    if isinstance(data, Note):
+        return data
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return run.note(cell, Note("unreadable", "not UTF-8", str(error), "read", cell.index))
+
+
+def prepare(cell: Cell, run: Run, *, views: bool, reads: bool, texts: bool) -> None:
+    """Fill in what the evaluator itself supplies of an item, where a step to come takes it."""
+    slots = cell.slots
+    if views and slots[MEDIA] is None:
+        slots[MEDIA] = run.note(cell, Note("unreadable", *_NO_BYTES, "read", cell.index))
+    if reads and slots[ENCODED] is None:
+        slots[ENCODED] = slots[MEDIA] if type(slots[MEDIA]) is Note else _encoded(cell, run)
+    if texts and slots[TEXT] is None:
+        slots[TEXT] = _text(cell, run)
+
+
+def trouble_of(step: Step, cell: Cell) -> Note | None:
+    """The note of the first input that has none to give; it stands for this step's value too."""
+    for slot in step.inputs:
+        value = cell.slots[slot]
+        if type(value) is Note:
+            return value
+    return None
+
+
+def call_item(step: Step, cell: Cell, run: Run) -> Any:
+    """The value for one item, or the note that says why there is none."""
+    trouble = trouble_of(step, cell)
+    if trouble is not None:
+        return trouble
+    slots = cell.slots
+    try:
+        value = step.call(*[slots[i] for i in step.inputs], **step.settings)  # type: ignore[misc]
+        return _checked(value, step, cell, run)
+    except Exception as error:  # noqa: BLE001 - whatever an operator raises becomes this sample's counted failure
+        return run.note(cell, _as_note(error, step.name, cell))
+
+
+def call_batch(step: Step, cells: list[Cell], run: Run) -> None:
+    """Fill the cells' slots by one call for all, or one by one where that call fails."""
+    if not cells:
+        return
+    run.begin(cells[0].row if len(cells) == 1 else -1, step.number)
+    try:
+        columns = [[cell.slots[i] for cell in cells] for i in step.inputs]
+        values = step.call(*columns, **step.settings)  # type: ignore[misc]
+        if len(values) != len(cells):
+            raise ValueError(f"returned {len(values)} values for {len(cells)} items")
+    except Exception as error:  # noqa: BLE001 - see call_item; a batch that fails is retried item by item
+        if len(cells) > 1:
+            for cell in cells:
+                call_batch(step, [cell], run)
+        else:
+            cells[0].slots[step.output] = run.note(cells[0], _as_note(error, step.name, cells[0]))
+        return
+    for cell, value in zip(cells, values, strict=True):
+        try:
+            cell.slots[step.output] = _checked(value, step, cell, run)
+        except Exception as error:  # noqa: BLE001 - see call_item
+            cell.slots[step.output] = run.note(cell, _as_note(error, step.name, cell))
+
+
+def _as_note(error: Exception, name: str, cell: Cell) -> Note:
+    if isinstance(error, Declined):
+        return Note("declined", error.reason, error.what, name, cell.index)
+    if isinstance(error, UnreadableError):
+        return Note("unreadable", error.reason, error.what, name, cell.index)
+    if isinstance(error, StorageError):
+        return Note("unreadable", "bytes not readable", str(error), name, cell.index)
+    if isinstance(error, MemoryError):
+        return Note("crash", "out of memory", str(error), name, cell.index)
+    reason = error.reason if isinstance(error, SampleError) else type(error).__name__
+    return Note("error", f"{name}: {reason}", str(error), name, cell.index)
+
+
+def _checked(value: Any, step: Step, cell: Cell, run: Run) -> Any:
+    """The value to store; of a many-valued measure a tuple in which single fields may be null."""
+    outputs = step.instance.outputs
+    if not outputs:
+        return value
+    if len(outputs) == 1:
+        return storable(value, outputs[0])
+    if value is None:
+        raise Declined("no value")
+    parts = []
+    for part, output in zip(value, outputs, strict=True):
+        try:
+            parts.append(storable(part, output))
+        except Declined as error:
+            run.note(cell, Note("declined", error.reason, output.name, step.name, cell.index))
+            parts.append(None)
+    return tuple(parts)
