@@ -71,7 +71,8 @@ def _step(document: Document, entry: object, path: Path, errors: list[RecipeErro
         if others[0] in STEP_KINDS:
             fix = "start each step with its own `- `"
         else:
-            fix = f"indent `{others[0]}` below `{key}`: {key}: {{{STEP_KINDS[key].bare or '…'}: …, {others[0]}: …}}"
+            shape = f"{{{STEP_KINDS[key].bare or '…'}: …, {others[0]}: …}}"
+            fix = f"indent `{others[0]}` below `{key}`: {key}: {shape}"
         what = f"a step has one key, this one has {', '.join(f'`{name}`' for name in entry)}"
         raise RecipeError(what, where=document.where((*path, others[0])), fix=fix, field=field)
     return _validated(document, STEP_KINDS[key], entry[key], (*path, key), errors)

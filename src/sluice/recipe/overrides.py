@@ -10,12 +10,15 @@ from sluice.recipe.yaml_text import Document, Path, read_yaml
 
 
 def override(document: Document, setting: str) -> None:
-    """Applies `path.of.field=value`; the value is read as YAML. Steps count from 0. `RecipeError` if no such part."""
+    """Applies `path.of.field=value`, the value read as YAML; steps count from 0.
+
+    `RecipeError` where there is no such part to change.
+    """
     name, equals, text = setting.partition("=")
     where = f"--set {setting}"
     if not equals or not name.strip():
         raise RecipeError("this sets nothing", where=where, fix="write it as write.path=curated/")
-    # A rule holds characters that YAML gives a meaning to (`: `, `#`, `{`, leading quotes): it is a plain text.
+    # A rule holds characters that YAML gives a meaning to (`: `, `#`, `{`, leading quotes): it is text.
     value = text.strip() if name.strip().endswith(".rule") else read_yaml(text, where).data
     set_value(document, tuple(_part(part) for part in name.strip().split(".")), value, where)
 
@@ -35,7 +38,7 @@ def set_value(document: Document, path: Path, value: Any, where: str) -> None:
         if last:
             container[part] = value
         else:
-            inner = container[part] if isinstance(container, list) else container.get(part)
+            inner = container[int(part)] if isinstance(container, list) else container.get(part)
             if not isinstance(inner, dict | list):
                 inner = container[part] = _unfolded(path[: depth + 1], inner, where)
             container = inner

@@ -40,7 +40,11 @@ def one_error(errors: Sequence[RecipeError]) -> RecipeError:
 
 def problems(error: ValidationError, kind: type[Part], document: Document, prefix: Path) -> list[RecipeError]:
     """One `RecipeError` for each thing that pydantic found wrong with the part of `document` at `prefix`."""
-    return [_problem(details, kind, document, prefix) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    # A list whose entries are all wrong also counts as empty; that would be told twice.
+    partly = {details["loc"][:length] for details in found for length in range(len(details["loc"]))}
+    told = [each for each in found if each["type"] != "too_short" or each["loc"] not in partly]
+    return [_problem(details, kind, document, prefix) for details in told]
 
 
 def field_path(path: Sequence[str | int]) -> str:

@@ -271,10 +271,10 @@ class Dedup(Step):
     """Keeps one of each group of duplicates by a measure: equal values, or near ones.
 
     `distance` is in bits for hashes, `similarity` a cosine in (0, 1] for vectors; with neither, values must
-    be equal. Which one stays is `keep_by`: `first` in source order, `random`, `centroid_far`, `centroid_near`,
-    or fields with a direction (`image_width_px desc`). `greedy` leaves no kept pair within the threshold;
-    `components` keeps one of each connected group. At `level: item` items are compared, and a sample falls
-    when more than the share `drop_sample_above` of its items are duplicates.
+    be equal. Which one stays is `keep_by`: `first` in source order, `random`, `centroid_far`,
+    `centroid_near`, or fields with a direction (`image_width_px desc`). `greedy` leaves no kept pair within
+    the threshold; `components` keeps one of each connected group. At `level: item` items are compared, and a
+    sample falls when more than the share `drop_sample_above` of its items are duplicates.
     """
 
     by: str = Field(min_length=1)

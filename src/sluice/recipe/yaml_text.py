@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -37,10 +37,15 @@ _PLAIN = {
 }
 
 
+def _no_resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    # A class with a table of its own does not inherit PyYAML's YAML 1.1 rules.
+    return {}
+
+
 class Dumper(yaml.SafeDumper):
     """Writes YAML that our own reader reads back to the same data, without anchors."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers = _no_resolvers()
 
     def ignore_aliases(self, data: Any) -> bool:
         """Equal parts are written out; a recipe with `*id001` in it helps nobody."""
@@ -48,7 +53,7 @@ class Dumper(yaml.SafeDumper):
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers = _no_resolvers()
 
 
 for _tag, (_pattern, _first) in _PLAIN.items():
