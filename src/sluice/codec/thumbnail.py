@@ -1,4 +1,4 @@
-"""Small pictures for people: thumbnails, sheets and captions, made here because only `codec` touches codecs."""
+"""Small pictures for people: thumbnails and captions, here because only `codec` touches codecs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fit(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
 
 
 def caption(text: str, width_px: int, height_px: int, *, ink: int = 70, paper: int = 255) -> Rgb:
-    """One line of text as a picture, cut with an ellipsis where it is too wide; `ink` and `paper` are grays."""
+    """One line of text as a picture, cut with an ellipsis where too wide; `ink` and `paper` are grays."""
     from PIL import Image, ImageDraw, ImageFont
 
     canvas = Image.new("L", (width_px, height_px), paper)

@@ -1,0 +1,54 @@
+"""Samples to look at: duplicates beside what they duplicate, and a fair draw of what was kept."""
+
+from __future__ import annotations
+
+from sluice.view import number
+from sluice.view.html import Html, element, isolated, join
+from sluice.view.picks import DuplicateGroup, DuplicateRule, Pick
+from sluice.view.tiles import Tiles
+
+GROUPS, EACH_GROUP, KEPT = 8, 3, 24
+"""Groups shown a deduplicating step, copies shown a group, and kept samples shown."""
+
+
+def duplicates(found: list[DuplicateRule], tiles: Tiles) -> Html:
+    """What was removed as a duplicate, beside what stays."""
+    return join(*(_rule(rule, tiles) for rule in found))
+
+
+def _rule(rule: DuplicateRule, tiles: Tiles) -> Html:
+    text = f"{number.count(rule.removed)} removed, copies of {number.count(rule.originals)} others."
+    if len(rule.groups) < rule.originals:
+        text += f" Shown: {len(rule.groups)} groups, the least alike first."
+    groups = (_group(group, rule.by_distance, tiles) for group in rule.groups)
+    return element(
+        "article",
+        element("h3", isolated(rule.name or "duplicates")),
+        element("p", text, cls="effect"),
+        element("div", *groups, cls="groups"),
+    )
+
+
+def _group(group: DuplicateGroup, by_distance: bool, tiles: Tiles) -> Html:
+    # What one step kept, a later one may have removed; the report does not call it kept then.
+    word = "kept" if group.original.fate == "kept" else f"stands for them, then {group.original.fate}"
+    faces = [tiles.tile(group.original, element("b", word), cls=f"original {group.original.fate}")]
+    faces += [
+        tiles.tile(pick, _score(score, by_distance), cls="removed duplicate") for pick, score in group.removed
+    ]
+    more = group.size - len(group.removed)
+    rest = element("p", f"and {number.count(more)} more", cls="note more") if more > 0 else None
+    return element("div", *faces, rest, cls="group")
+
+
+def _score(score: float | None, by_distance: bool) -> str:
+    if score is None:
+        return "duplicate"
+    if by_distance:
+        return f"distance {number.exact(score)}"
+    return "identical" if score >= 1 else f"similarity {score:.3f}"
+
+
+def kept(found: list[Pick], tiles: Tiles) -> Html:
+    """Kept samples with the beginning of their texts."""
+    return element("div", *(tiles.tile(pick, words=True) for pick in found), cls="tiles")

@@ -1,0 +1,136 @@
+"""Which samples are worth a look: beside a cut, duplicates with their originals, some of the kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.view.source import AtomLike, RunLike, quoted, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A sample to show; `value` is that of the field in question, where there is one."""
+
+    ordinal: int
+    key: str
+    value: Any = None
+    fate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """One sample and what was removed as its duplicates, as `(sample, similarity or distance)` pairs."""
+
+    original: Pick
+    removed: tuple[tuple[Pick, float | None], ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRule:
+    """What one deduplicating step removed; `by_distance` says that its scores are distances."""
+
+    name: str
+    removed: int
+    originals: int
+    by_distance: bool
+    groups: tuple[DuplicateGroup, ...]
+
+
+def near_cut(run: RunLike, atom: AtomLike, each: int) -> tuple[list[Pick], list[Pick]]:
+    """The samples closest to the cut: those that fail the comparison and those that pass, closest first."""
+    if atom.margin_column is None or atom.bound is None or atom.op not in (">=", ">", "<=", "<"):
+        return [], []
+    margin = quoted(atom.margin_column)
+    touching = "fails" if atom.op in (">", "<") else "passes"
+    sides = {}
+    for side, sign in (("fails", "<"), ("passes", ">")):
+        # Duplicates are left out: six copies of one picture teach less than six pictures.
+        found = rows(
+            run,
+            f"""SELECT ordinal FROM fates WHERE {margin} {sign}{"=" if side == touching else ""} 0 AND fate IN ('kept', 'dropped')
+                ORDER BY abs({margin}), ordinal LIMIT {int(each)}""",
+        )
+        sides[side] = described(run, [r["ordinal"] for r in found], atom.field)
+    return sides["fails"], sides["passes"]
+
+
+def described(run: RunLike, ordinals: Iterable[int], field: str | None = None) -> list[Pick]:
+    """The samples with their keys, fates and values of a field, in the order of `ordinals`."""
+    wanted = [int(o) for o in ordinals]
+    if not wanted:
+        return []
+    value = quoted(field) if field else "NULL"
+    found = rows(
+        run,
+        f"""SELECT ordinal, key, {value} AS value, fate FROM samples JOIN fates USING (ordinal)
+            WHERE ordinal IN ({", ".join(map(str, wanted))})""",
+    )
+    by_ordinal = {r["ordinal"]: Pick(r["ordinal"], r["key"], r["value"], r["fate"]) for r in found}
+    return [by_ordinal[o] for o in wanted if o in by_ordinal]
+
+
+def duplicates(run: RunLike, rule_texts: dict[str, str], groups: int, each: int) -> list[DuplicateRule]:
+    """What each deduplicating step removed, with its most instructive groups: the closest calls first."""
+    found = rows(
+        run,
+        """SELECT coalesce(rule, '') AS rule, count(*) AS removed, count(DISTINCT duplicate_of) AS originals,
+               max(similarity) AS most
+           FROM fates WHERE fate = 'duplicate' GROUP BY ALL ORDER BY min(ordinal)""",
+    )
+    result = []
+    for r in found:
+        by_distance = "distance" in rule_texts.get(r["rule"], "") or (r["most"] or 0) > 1.5
+        shown = _groups(run, r["rule"], by_distance, groups, each)
+        result.append(DuplicateRule(r["rule"], r["removed"], r["originals"], by_distance, tuple(shown)))
+    return result
+
+
+def _groups(run: RunLike, rule: str, by_distance: bool, groups: int, each: int) -> list[DuplicateGroup]:
+    last, order = ("max", "DESC") if by_distance else ("min", "ASC")
+    found = rows(
+        run,
+        f"""SELECT duplicate_of, count(*) AS n FROM fates
+            WHERE fate = 'duplicate' AND coalesce(rule, '') = ? AND duplicate_of IS NOT NULL
+            GROUP BY duplicate_of ORDER BY {last}(similarity) {order} NULLS LAST, n DESC, duplicate_of
+            LIMIT {int(groups)}""",
+        rule,
+    )
+    result = []
+    for r in found:
+        members = rows(
+            run,
+            f"""SELECT ordinal, similarity FROM fates
+                WHERE fate = 'duplicate' AND coalesce(rule, '') = ? AND duplicate_of = ?
+                ORDER BY similarity {order} NULLS LAST, ordinal LIMIT {int(each)}""",
+            rule,
+            r["duplicate_of"],
+        )
+        original = described(run, [r["duplicate_of"]])
+        removed = zip(described(run, [m["ordinal"] for m in members]), members, strict=False)
+        if original:
+            scored = tuple((pick, member["similarity"]) for pick, member in removed)
+            result.append(DuplicateGroup(original[0], scored, r["n"]))
+    return result
+
+
+def kept_at_random(run: RunLike, most: int, seed: int = 0) -> list[Pick]:
+    """A draw from the kept samples that is the same whenever the run is."""
+    found = rows(
+        run,
+        f"""SELECT ordinal FROM fates WHERE fate = 'kept'
+            ORDER BY hash(ordinal + {int(seed)}), ordinal LIMIT {int(most)}""",
+    )
+    return described(run, sorted(r["ordinal"] for r in found))
+
+
+def failures(run: RunLike, each: int) -> dict[str, list[str]]:
+    """For each reason the keys of its first samples."""
+    found = rows(
+        run,
+        f"""SELECT coalesce(reason, 'unknown') AS reason, list(key ORDER BY ordinal)[1:{int(each)}] AS keys
+            FROM samples JOIN fates USING (ordinal) WHERE fate = 'failed' GROUP BY 1 ORDER BY 1""",
+    )
+    return {r["reason"]: r["keys"] for r in found}

@@ -1,0 +1,84 @@
+"""The report of a run as one HTML page that needs nothing else: no network, no script, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from typing import Any
+
+import sluice
+from sluice.view import account, gallery, headline, judged, picks
+from sluice.view.html import Html, element, join
+from sluice.view.source import RunLike, column_types
+from sluice.view.tiles import Tiles
+
+
+def build(run: RunLike) -> str:
+    """The page, in UTF-8 text of at most about 5 MB whatever the run's size.
+
+    The counts come from the run's summary, everything else from queries that read only the columns they show
+    and return a few hundred rows. Raises StorageError where the store cannot be read; a source that is out of
+    reach costs the thumbnails only.
+    """
+    tiles = Tiles(run)
+    sections = [s for s in _sections(run, tiles) if s is not None]
+    links = [element("a", title, href=f"#{anchor}") for anchor, title, _ in sections]
+    body = join(
+        headline.headline(run),
+        element("nav", *links, aria_label="sections"),
+        element("main", *(_section(*s) for s in sections)),
+        element(
+            "footer", f"Made by Sluice {sluice.__version__}. Everything on this page is in the run's files."
+        ),
+    )
+    return _document(f"{run.name}: curation report", body)
+
+
+def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
+    s = run.summary
+    texts = {rule.name: rule.text for rule in run.rules}
+    repeated = picks.duplicates(run, texts, gallery.GROUPS, gallery.EACH_GROUP)
+    gates = headline.gates(run, [rule.name for rule in repeated])
+    table = headline.yield_table(run)
+    panels = judged.panels(run, tiles, column_types(run))
+    return [
+        ("flow", "What each step took", join(headline.waterfall(int(s["read"]), gates), table)),
+        ("rules", "Rules and their cuts", join(judged.legend(), panels)) if panels else None,
+        ("duplicates", "Duplicates", gallery.duplicates(repeated, tiles)) if repeated else None,
+        ("kept", "A sample of what was kept", gallery.kept(picks.kept_at_random(run, gallery.KEPT), tiles))
+        if s["kept"]
+        else None,
+        ("failures", "Failures", account.failures(s.get("failures") or {}, picks.failures(run, each=8)))
+        if s["failed"]
+        else None,
+        ("time", "Where the time went", account.times(s.get("steps") or (), s.get("cost") or ()))
+        if s.get("steps") or s.get("cost")
+        else None,
+        ("lock", "The lock", account.lock(run.lock_text)),
+    ]
+
+
+def _section(anchor: str, title: str, body: Html) -> Html:
+    return element("section", element("h2", title), body, id=anchor)
+
+
+def _document(title: str, body: Html) -> str:
+    css = resources.files("sluice.view").joinpath("assets/report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
+    # Only this style sheet and inlined pictures may load: text that slipped through could not do anything.
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    head: list[Any] = [
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        element("style", Html(css)),
+    ]
+    return (
+        "<!doctype html>\n" + element("html", element("head", *head), element("body", body), lang="en") + "\n"
+    )
