@@ -165,12 +165,15 @@ def connected(n: int, a: Rows, b: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class _Edges:
-    """Near pairs of nodes in both directions, `at` ascending; `rank` is low where near, ties included."""
+    """Near pairs of nodes in both directions, sorted by `key`: the node, then how preferred the other is."""
 
     at: Rows
     to: Rows
     score: NDArray[np.float32]
-    rank: Rows
+    key: Rows
+    """at · n + the rank of the best row of `to`."""
+    nearness: NDArray[np.float32]
+    """The score, or its negative where a higher score is nearer."""
 
 
 def _best_rows(node: Rows, order: Rows, part: NDArray[np.bool_]) -> Rows:
@@ -187,12 +190,10 @@ def _near_nodes(pairs: Pairs, node: Rows, best: Rows, order: Rows) -> _Edges:
     score = pairs.score[~pairs.identical]
     here = (best[a] >= 0) & (best[b] >= 0) & (a != b)
     at, to = np.concatenate([a[here], b[here]]), np.concatenate([b[here], a[here]])
-    both = np.concatenate([score[here], score[here]])
-    nearness = both if pairs.kind == "hamming" else -both
-    rank = np.empty(len(at), dtype=np.int64)
-    rank[np.lexsort((order[best[to]], nearness))] = np.arange(len(at))
-    sort = np.lexsort((order[best[to]], at))
-    return _Edges(at[sort], to[sort], both[sort], rank[sort])
+    key = at * np.int64(len(order)) + order[best[to]]
+    sort = np.argsort(key)
+    score = np.concatenate([score[here], score[here]])[sort]
+    return _Edges(at[sort], to[sort], score, key[sort], score if pairs.kind == "hamming" else -score)
 
 
 def _greedy(
@@ -206,7 +207,7 @@ def _greedy(
     duplicate_of[copies] = best[node[copies]]
     score[copies] = IDENTICAL_SCORE[pairs.kind]
     dropped = rows[~kept[node[rows]]]
-    edge = _nearest_kept(dropped, kept, node, best, near, order)
+    edge = _nearest_kept(dropped, kept, node, near, order)
     duplicate_of[dropped] = best[near.to[edge]]
     score[dropped] = near.score[edge]
     return _groups(duplicate_of, score, part)
@@ -225,9 +226,7 @@ def _kept_nodes(n: int, best: Rows, near: _Edges, order: Rows) -> NDArray[np.boo
     return kept
 
 
-def _nearest_kept(
-    rows: Rows, kept: NDArray[np.bool_], node: Rows, best: Rows, near: _Edges, order: Rows
-) -> Rows:
+def _nearest_kept(rows: Rows, kept: NDArray[np.bool_], node: Rows, near: _Edges, order: Rows) -> Rows:
     """For each of the dropped `rows`, the edge from its node to the nearest kept node that precedes the row.
 
     A node's edges stand in the order of their kept rows, so those that precede a row are a prefix, found by
@@ -236,36 +235,33 @@ def _nearest_kept(
     edges = np.flatnonzero(kept[near.to] & ~kept[near.at])
     if not len(rows):
         return edges[:0]
-    at, rank = near.at[edges], near.rank[edges]
+    ranked = edges[np.argsort(near.nearness[edges], kind="stable")]  # stable: of ties the preferred first
+    rank = np.empty(len(near.at), dtype=np.int64)
+    rank[ranked] = np.arange(len(ranked))
     # Lowering each node's ranks below those of the nodes before it makes one running minimum serve all.
-    drop = at * np.int64(len(near.at) + 1)
-    running = np.minimum.accumulate(rank - drop) + drop
-    edge_of_rank = np.empty(len(near.rank), dtype=np.int64)
-    edge_of_rank[near.rank] = np.arange(len(near.rank))
-    n = np.int64(len(order))
-    before = np.searchsorted(at * n + order[best[near.to[edges]]], node[rows] * n + order[rows])
-    nearest: Rows = edge_of_rank[running[before - 1]]
+    drop = near.at[edges] * np.int64(len(edges))
+    running = np.minimum.accumulate(rank[edges] - drop) + drop
+    before = np.searchsorted(near.key[edges], node[rows] * np.int64(len(order)) + order[rows])
+    nearest: Rows = ranked[running[before - 1]]
     return nearest
 
 
 def _components(
     n: int, pairs: Pairs, node: Rows, best: Rows, near: _Edges, order: Rows, part: NDArray[np.bool_]
 ) -> Groups:
-    whole = connected(n, near.at, near.to)[node]
+    once = near.at < near.to
+    whole = connected(n, near.at[once], near.to[once])[node]
     keeper = _best_rows(whole, order, part)[whole]
     duplicate_of = np.where(part & (keeper != np.arange(n)), keeper, -1)
     score = np.full(n, np.nan, dtype=np.float32)
     dropped = np.flatnonzero(duplicate_of >= 0)
-    mine, theirs = node[dropped], node[duplicate_of[dropped]]
-    score[dropped[mine == theirs]] = IDENTICAL_SCORE[pairs.kind]
-    # The direct pair's score, where there is one: look the node pair up among the sorted edges.
-    edge_key = near.at * np.int64(n) + near.to
-    by_key = np.argsort(edge_key)
-    wanted = mine * np.int64(n) + theirs
-    found = np.searchsorted(edge_key[by_key], wanted)
-    hit = found < len(edge_key)
-    hit[hit] = edge_key[by_key[found[hit]]] == wanted[hit]
-    score[dropped[hit]] = near.score[by_key[found[hit]]]
+    same = node[dropped] == node[duplicate_of[dropped]]
+    score[dropped[same]] = IDENTICAL_SCORE[pairs.kind]
+    wanted = node[dropped] * np.int64(n) + order[duplicate_of[dropped]]  # the edge to the keeper, if any
+    found = np.searchsorted(near.key, wanted)
+    hit = found < len(near.key)
+    hit[hit] = near.key[found[hit]] == wanted[hit]
+    score[dropped[hit]] = near.score[found[hit]]
     return _groups(duplicate_of, score, part)
 
 

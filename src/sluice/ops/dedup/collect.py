@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sluice.errors import RunError
 
-PAIRS_LIMIT = 50_000_000  # about 3 GB by the time they are sorted
+PAIRS_LIMIT = 50_000_000  # some 100 bytes each while they are sorted: 5 GB
 
 Rows = NDArray[np.int64]
 Columns = tuple[Rows, Rows, NDArray[np.float32]]
@@ -18,7 +18,8 @@ Columns = tuple[Rows, Rows, NDArray[np.float32]]
 class Found:
     """Near pairs (a, b, score) as they are found; small types, since there may be many.
 
-    `compared` counts the pairs that were looked at. Raises RunError beyond `limit` pairs; `fix` says what the user can do about it.
+    `compared` counts the pairs that were looked at. Raises RunError beyond `limit` pairs; `fix` says what the
+    user can do about it.
     """
 
     def __init__(self, fix: str, limit: int = PAIRS_LIMIT) -> None:

@@ -33,8 +33,8 @@ def near_pairs(
     """Add to `found` rows a, b and their distance for every pair within `distance` bits, each pair once.
 
     `hashes` [n, words] must be distinct. `threads` and `plan` change the time taken and nothing else. Memory
-    is about 40 bytes a hash and word, the tables of one block (5 bytes for each of at most 2^24 keys) and
-    the pairs found. Raises RunError where there are more than `found` takes.
+    goes to one sorted copy of the hashes and the tables of one block (at most 2^24 keys), some 200 MB for a
+    million 64-bit hashes, and to the pairs found. Raises RunError where there are more than `found` takes.
     """
     n = len(hashes)
     if n < 2 or distance < 1:
