@@ -2,7 +2,7 @@
 
 from sluice.codec.image import Picture, decode, decode_small, probe
 from sluice.codec.limits import Limits, current_limits, set_limits
-from sluice.codec.resize import shrink
+from sluice.codec.resize import halve, shrink
 
 __all__ = [
     "Limits",
@@ -10,6 +10,7 @@ __all__ = [
     "current_limits",
     "decode",
     "decode_small",
+    "halve",
     "probe",
     "set_limits",
     "shrink",

@@ -75,7 +75,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     values are scaled so that 65535 is 255; 32-bit and float pictures, which have no fixed white, are taken as
     16-bit or as 0-1 where they fit, and stretched otherwise; CMYK as Pillow converts it. A JPEG is decoded
     strictly first; where the strict decoder complains, the tolerant one decides, and it too refuses what
-    ends early. Raises UnreadableError and LimitError as `probe` does, before any pixel where the header tells.
+    ends early. Raises UnreadableError and LimitError as `probe` does, before pixels where the header tells.
     """
     current_limits().check_bytes(len(data))
     head = jpeg_head(data)

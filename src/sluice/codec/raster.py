@@ -155,7 +155,9 @@ def _convert(image: Image.Image) -> NDArray[np.uint8]:
     if mode == "F":
         values = np.asarray(image)
         unit = values.size and np.nanmin(values) >= 0 and np.nanmax(values) <= 1
-        return _gray_to_rgb(np.rint(np.nan_to_num(values) * 255).astype(np.uint8) if unit else stretch(values))
+        return _gray_to_rgb(
+            np.rint(np.nan_to_num(values) * 255).astype(np.uint8) if unit else stretch(values)
+        )
     if mode in _ALPHA_MODES or "transparency" in image.info:
         shown = image if mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", shown.size, (255, 255, 255))

@@ -1,0 +1,68 @@
+"""The features that operators on images share: the header, and pixels at two scales."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.codec import Picture as _Picture
+from sluice.codec import probe
+from sluice.codec.header import ImageHeader
+from sluice.codec.image import DEFINITION
+from sluice.operator import feature
+from sluice.sample import Media
+
+LIBRARIES = ("simplejpeg", "pillow", "opencv-python-headless", "numpy")
+SMALL_SIDE_PX = 128
+
+Header = Annotated[ImageHeader, "what the file's head says"]
+Picture = Annotated[_Picture, "the picture's bytes, decoded at most once"]
+Rgb = Annotated[NDArray[np.uint8], "[H, W, 3], all pixels"]
+Gray = Annotated[NDArray[np.uint8], "[H, W], BT.601 luma of all pixels"]
+Small = Annotated[NDArray[np.uint8], "[h, w, 3], shorter side 128 px or less"]
+SmallGray = Annotated[NDArray[np.uint8], "[h, w], BT.601 luma of the small pixels"]
+
+
+@feature(scope="image", version=DEFINITION, cost="header", libraries=LIBRARIES)
+def header(media: Media) -> Header:
+    """Size, format, frames and alpha, from the head of the file alone (from bytes in hand where there are any)."""
+    with media.open() as file:
+        return probe(file).cropped(media.crop)
+
+
+@feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
+def picture(encoded: bytes, media: Media) -> Picture:
+    """The encoded picture, not decoded yet: `rgb` and `small` decode it, once for both where that is exact."""
+    return _Picture(encoded, media.crop)
+
+
+@feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
+def rgb(picture: Picture) -> Rgb:
+    """All pixels: uint8 RGB [H, W, 3], EXIF orientation and crop applied, transparency over white."""
+    return picture.rgb()
+
+
+@feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
+def gray(rgb: Rgb) -> Gray:
+    """Luma of all pixels: uint8 [H, W], 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as OpenCV does."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+@feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
+def small(picture: Picture) -> Small:
+    """Few pixels: uint8 RGB [h, w, 3] with a shorter side of 128 px, or the whole picture where it is smaller.
+
+    The definition is that of `codec.decode_small`: a function of the bytes alone, so that values made from it
+    do not depend on which operators run beside. 128 px are four times the 32 px that the perceptual hashes
+    look at, and make operators on it cost a tenth of what they would at 640 x 480.
+    """
+    return picture.small(SMALL_SIDE_PX)
+
+
+@feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
+def small_gray(small: Small) -> SmallGray:
+    """Luma of the small pixels: uint8 [h, w], BT.601."""
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)

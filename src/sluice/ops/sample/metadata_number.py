@@ -1,0 +1,61 @@
+"""What number does a sample's metadata hold?"""
+
+import json
+from typing import Annotated, Any
+
+from sluice.errors import Declined, StorageError
+from sluice.operator import Field, measure
+from sluice.sample import Item, Sample
+
+
+@measure(version=1, cost="header", scope="sample")
+def sample_metadata_number(
+    sample: Sample, *, field: str = "width"
+) -> Annotated[float, Field(unit="as stored")]:
+    """A number from the sample's JSON metadata (`key.json` beside `key.jpg`), or from its passthrough columns.
+
+    `field` is a path of names with dots: `licence.year` is `{"licence": {"year": 2020}}`. The first metadata item
+    that has it counts, then the source's own columns. Declined with `no such field` or `not a number` (true and
+    false are not numbers; a text such as "12" is not either).
+    """
+    for _, item in sample.of("metadata"):
+        value = _at(_parsed(item), field.split("."))
+        if value is not None:
+            return _number(value, field)
+    value = sample.fields.get(field)
+    if value is None:
+        raise Declined("no such field", f"no metadata of this sample has {field!r}")
+    return _number(value, field)
+
+
+def _parsed(item: Item) -> Any:
+    if item.text is None and item.media is None:
+        return dict(item.fields)
+    try:
+        raw = (
+            item.text
+            if item.text is not None
+            else item.media.read().decode("utf-8-sig")
+            if item.media
+            else ""
+        )
+        return json.loads(raw)
+    except (ValueError, RecursionError, StorageError) as error:
+        raise Declined("metadata not readable", str(error)) from error
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _number(value: Any, field: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Declined("not a number", f"{field!r} holds {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise Declined("not a number", f"{field!r} is too large") from error
