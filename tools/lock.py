@@ -62,7 +62,9 @@ def pins(report: dict[str, Any]) -> dict[str, str]:
 
 def main() -> int:
     """Resolve, refuse what is banned, write; prints what changed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--upgrade", action="store_true", help="do not keep the versions of constraints.txt")
     keep = CONSTRAINTS if CONSTRAINTS.exists() and not parser.parse_args().upgrade else None
     found = resolved(keep)

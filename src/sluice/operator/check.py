@@ -1,0 +1,330 @@
+"""The conformance suite: what every operator promises, checked for ours and anyone's in the same way.
+
+from sluice.operator import registry
+from sluice.operator.check import check
+
+assert check(registry().bind("image_sharpness"), samples) == []
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib.metadata
+import pickle
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sluice.errors import SluiceError
+from sluice.operator.evaluate import Measured, Program
+from sluice.operator.instance import ITEM_SCOPES, Instance
+from sluice.operator.spec import Output, Spec
+from sluice.sample import Item, Media, Note, Sample
+
+DEFINED_BY_STANDARD = frozenset({"numpy", "pyarrow", "pydantic", "xxhash"})
+"""Distributions whose results a written standard fixes, so that their versions need not be declared."""
+
+
+def check(instance: Instance, samples: Sequence[Sample], company: Sequence[Instance] = ()) -> list[str]:
+    """Everything that is wrong with an operator, one sentence each; empty where it conforms.
+
+    `samples` are good ones, several of them, with items of the operator's modality; `company` are operators
+    to run beside it. A spawned process is checked by `check_spawned`, for many operators at once.
+    """
+    found = [*documented(instance.spec), *libraries_declared(instance)]
+    if instance.spec.kind != "measure":
+        return found
+    return [
+        *found,
+        *executes(instance, samples),
+        *same_in_any_batch(instance, samples),
+        *same_in_company(instance, samples, company),
+        *survives_pickling(instance, samples),
+        *leaves_inputs_alone(instance, samples),
+        *fails_small(instance, samples),
+    ]
+
+
+def documented(spec: Spec) -> list[str]:
+    """The question, the definition, every setting and the meaning of every column are written down."""
+    found = []
+    if not spec.question.endswith("?") and spec.kind != "feature":
+        found.append(f"the module's docstring opens with {spec.question!r}, not with the question it answers")
+    if not spec.summary:
+        found.append("there is no docstring that defines it")
+    for name, field in spec.settings.model_fields.items():
+        if not field.description and f"`{name}" not in spec.doc:
+            found.append(f"setting `{name}` is not described: name it in the docstring")
+    found += [f"the Field of {o.name} does not say what the value means" for o in spec.outputs if _mute(o)]
+    return [f"{spec.name}: {sentence}" for sentence in found]
+
+
+def _mute(output: Output) -> bool:
+    field = output.field
+    if output.kind == "text":
+        return False  # a text has no unit and no direction; the definition says what it holds
+    if output.kind == "bool":
+        return not field.true_means
+    return not (field.unit or field.higher_is)
+
+
+def libraries_declared(instance: Instance) -> list[str]:
+    """Every distribution that the module imports is in `libraries`, its own or those of what it needs."""
+    spec = instance.spec
+    declared = {name for i in instance.closure() for name in i.spec.libraries}
+    known = {_canonical(name) for name in declared} | DEFINED_BY_STANDARD
+    own = _distributions().get(spec.module.partition(".")[0], [])
+    found = []
+    for module in sorted(_imported(spec)):
+        owners = [name for name in _distributions().get(module, []) if name not in own]
+        if owners and not any(_canonical(name) in known for name in owners):
+            found.append(f"{spec.name}: imports {module} but does not declare libraries=({owners[0]!r},)")
+    return found
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+def _canonical(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _imported(spec: Spec) -> set[str]:
+    file = getattr(sys.modules.get(spec.module), "__file__", None)
+    if file is None:
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names} - {"sluice"} - sys.stdlib_module_names
+
+
+def executes(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """It gives a value for some sample, within the declared range; for the declared example first of all."""
+    spec = instance.spec
+    given = [_of_text("example", spec.example)] if spec.example else list(samples)
+    measured = Program([instance])(given)
+    found = []
+    for output in instance.outputs:
+        values = [v for v in _flat(measured.columns[output.name]) if v is not None]
+        if not values:
+            found.append(f"{spec.name}: no value of {output.name} for any of {len(given)} examples")
+        low, high = output.field.ge, output.field.le
+        for value in values:
+            if (low is not None and value < low) or (high is not None and value > high):
+                found.append(f"{spec.name}: {output.name} = {value} lies outside {low} to {high}")
+    return found
+
+
+def same_in_any_batch(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """Each sample alone, all together, and all in another order give the same values."""
+    program = Program([instance])
+    together = _rows(instance, program(samples), len(samples))
+    alone = [_rows(instance, program([sample]), 1)[0] for sample in samples]
+    order = list(range(len(samples)))
+    random.Random(0).shuffle(order)
+    shuffled = _rows(instance, program([samples[k] for k in order]), len(samples))
+    found = _differences(instance, samples, together, alone, "a sample alone differs from it in a batch")
+    at = [together[k] for k in order]
+    return found + _differences(
+        instance, [samples[k] for k in order], at, shuffled, "the order of the batch matters"
+    )
+
+
+def same_in_company(instance: Instance, samples: Sequence[Sample], company: Sequence[Instance]) -> list[str]:
+    """The operators that run beside it do not change its values."""
+    columns = {o.name for o in instance.outputs}
+    others = [i for i in company if not columns & {o.name for o in i.outputs}]
+    alone = _rows(instance, Program([instance])(samples), len(samples))
+    beside = _rows(instance, Program([*others, instance])(samples), len(samples))
+    return _differences(instance, samples, alone, beside, "other operators change it")
+
+
+def survives_pickling(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """Sent to another process, it is the same operator with the same values."""
+    try:
+        arrived: Instance = pickle.loads(pickle.dumps(instance))  # noqa: S301 - what was just pickled here
+    except Exception as error:  # noqa: BLE001 - whatever is raised is the finding
+        return [f"{instance.spec.name}: cannot be pickled: {error}; declare it at the top of a module"]
+    if arrived.fingerprint != instance.fingerprint:
+        return [f"{instance.spec.name}: its fingerprint changes on the way to another process"]
+    here = _rows(instance, Program([instance])(samples), len(samples))
+    there = _rows(instance, Program([arrived])(samples), len(samples))
+    return _differences(instance, samples, here, there, "it changes on the way to another process")
+
+
+def leaves_inputs_alone(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """What it is given (pixels that other operators share) is the same after the call."""
+    changed: set[str] = set()
+    program = Program([instance]).open()
+    for step in program.steps:
+        if step.instance is instance and step.call is not None:
+            step.call = _watched(step.call, [n.name for n in instance.spec.needs], changed)
+    program(samples)
+    return [f"{instance.spec.name}: changes its input `{name}`; copy it first" for name in sorted(changed)]
+
+
+def _watched(call: Callable[..., Any], names: Sequence[str], changed: set[str]) -> Callable[..., Any]:
+    def watched(*inputs: Any, **settings: Any) -> Any:
+        before = [copy.deepcopy(value) if _mutable(value) else None for value in inputs]
+        result = call(*inputs, **settings)
+        for name, old, value in zip(names, before, inputs, strict=True):
+            if _mutable(value) and not _same(old, value):
+                changed.add(name)
+        return result
+
+    return watched
+
+
+def _mutable(value: Any) -> bool:
+    return isinstance(value, np.ndarray | list | dict | bytearray)
+
+
+def fails_small(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """Bad input gives nulls with a reason, raises nothing, and leaves the good sample beside it alone."""
+    good = list(samples[:1])
+    bad = list(bad_samples(instance, samples))
+    try:
+        measured = Program([instance])([*good, *bad])
+    except Exception as error:  # noqa: BLE001 - whatever is raised is the finding
+        return [f"{instance.spec.name}: bad input ended the run: {error!r}"]
+    rows = _rows(instance, measured, len(good) + len(bad))
+    expected = _rows(instance, Program([instance])(good), len(good))
+    found = _differences(instance, good, expected, rows[: len(good)], "bad samples beside it change it")
+    for k, sample in enumerate(bad, start=len(good)):
+        found += _unexplained(instance, sample, rows[k], measured.notes[k])
+    return found
+
+
+def _unexplained(instance: Instance, sample: Sample, row: list[Any], notes: list[Note]) -> Iterator[str]:
+    for note in notes:
+        if note.kind == "error":
+            yield (
+                f"{instance.spec.name}: raised on {sample.key} ({note.reason}: {note.detail}); "
+                "raise Declined or UnreadableError with a reason instead"
+            )
+        if not note.reason:
+            yield f"{instance.spec.name}: gives no reason on {sample.key}"
+    if any(value is None for value in _flat(row)) and not notes:
+        yield f"{instance.spec.name}: null without a reason on {sample.key}"
+
+
+def bad_samples(instance: Instance, samples: Sequence[Sample]) -> Iterator[Sample]:
+    """Samples whose items are empty, cut short, noise or missing, as the operator's scope takes them."""
+    scope = instance.spec.scope
+    if scope not in ITEM_SCOPES:
+        yield Sample(id="no items", key="no items")
+        return
+    if scope == "text":
+        for key, text in (("empty text", ""), ("blank text", " \n\t"), ("odd text", "\x00\u202e\U0001f600")):
+            yield _of_text(key, text)
+        yield _of_bytes("text", "not UTF-8", b"\xff\xfe\xfa")
+    else:
+        whole = next(_bytes_of(scope, samples), b"")
+        for key, data in (
+            ("empty bytes", b""),
+            ("one byte", b"\xff"),
+            ("random bytes", random.Random(0).randbytes(4096)),
+            ("cut in the head", whole[:30]),
+            ("cut in the middle", whole[: len(whole) // 2]),
+        ):
+            yield _of_bytes(scope, key, data)
+    yield Sample(id="no media", key="no media", items=(_item(scope, None),))
+    yield Sample(id="gone", key="gone", items=(_item(scope, Media(uri="/nonexistent/gone", size=9)),))
+
+
+def check_spawned(instances: Sequence[Instance], samples: Sequence[Sample]) -> list[str]:
+    """A process started afresh gives the values that this one gives; all operators in one go."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_and_send, args=(list(instances), list(samples), theirs))
+    process.start()
+    theirs.close()
+    try:
+        arrived: Measured | str = ours.recv()
+    except EOFError:
+        arrived = "the process died"
+    finally:
+        process.join()
+        ours.close()
+    if isinstance(arrived, str):
+        return [f"a spawned process cannot run these operators: {arrived}"]
+    here, count = Program(instances)(samples), len(samples)
+    found = []
+    for instance in instances:
+        pair = _rows(instance, here, count), _rows(instance, arrived, count)
+        found += _differences(instance, samples, *pair, "a spawned process gives another value")
+    return found
+
+
+def _measure_and_send(instances: Sequence[Instance], samples: Sequence[Sample], pipe: Any) -> None:
+    try:
+        pipe.send(Program(instances)(samples))
+    except SluiceError as error:
+        pipe.send(str(error))
+
+
+def _rows(instance: Instance, measured: Measured, count: int) -> list[list[Any]]:
+    """For each sample the entries of the operator's columns."""
+    return [[measured.columns[o.name][k] for o in instance.outputs] for k in range(count)]
+
+
+def _differences(
+    instance: Instance, samples: Sequence[Sample], first: list[list[Any]], second: list[list[Any]], what: str
+) -> list[str]:
+    for sample, a, b in zip(samples, first, second, strict=True):
+        if not _same(a, b):
+            return [f"{instance.spec.name}: {what}: {a!r:.80} against {b!r:.80} for sample {sample.key!r}"]
+    return []
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal to the last bit and of one type."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return bool(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def _flat(values: Sequence[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _bytes_of(scope: str, samples: Sequence[Sample]) -> Iterator[bytes]:
+    for sample in samples:
+        for _, item in sample.of(scope):
+            if item.media is not None:
+                yield item.media.read()
+
+
+def _item(scope: str, media: Media | None) -> Item:
+    return replace(Item("other"), modality=scope, media=media)  # type: ignore[arg-type]
+
+
+def _of_text(key: str, text: str) -> Sample:
+    return Sample(id=key, key=key, items=(Item("text", text=text),))
+
+
+def _of_bytes(scope: str, key: str, data: bytes) -> Sample:
+    return Sample(id=key, key=key, items=(_item(scope, Media(data=data)),))

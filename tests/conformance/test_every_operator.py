@@ -1,0 +1,114 @@
+"""Every operator that is installed keeps what operators promise; none is listed here by hand."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sluice.operator import Instance, Spec, registry
+from sluice.operator.check import check, check_spawned, documented, libraries_declared
+from sluice.sample import Item, Media, Sample
+
+SPECS = list(registry())
+MEASURES = [spec for spec in SPECS if spec.kind == "measure"]
+MODALITY_WORDS = {"image", "text", "video", "audio", "frame", "sample", "phrase"}
+UNITS_IN_NAMES = {"pixels": "_px", "px": "_px", "bytes": "_bytes", "s": "_s", "seconds": "_s"}
+
+
+def _encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, kind, **options)
+    return target.getvalue()
+
+
+@cache
+def _made() -> tuple[Sample, ...]:
+    """Pictures of several formats, sizes and contents, with captions; two pictures in one sample."""
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (70, 200, 3)).copy()
+    flat = np.full((64, 64, 3), 128, np.uint8)
+    scene = np.kron(random.integers(0, 256, (9, 12, 3), dtype=np.uint8), np.ones((40, 40, 1), np.uint8))
+    see_through = np.dstack([scene, np.full(scene.shape[:2], 200, np.uint8)])
+    members = [
+        [_encoded(noise, "JPEG", quality=90)],
+        [_encoded(ramp, "PNG")],
+        [_encoded(flat, "PNG"), _encoded(scene, "WEBP")],
+        [_encoded(scene, "JPEG", quality=70)],
+        [_encoded(see_through, "PNG")],
+        [_encoded(scene[:, :, 0], "JPEG")],
+        [_encoded(scene[:1, :1], "PNG")],
+    ]
+    return tuple(_sample(f"made {k}", pictures) for k, pictures in enumerate(members))
+
+
+def _sample(key: str, pictures: Sequence[bytes]) -> Sample:
+    texts = (f"A picture of {key}: the quick brown fox jumps over the lazy dog, twice in {len(key)} days.",)
+    images = [Item("image", media=Media(data=data)) for data in pictures]
+    metadata = Item("metadata", name="json", text='{"width": 640, "licence": "CC0-1.0"}')
+    return Sample(id=key, key=key, items=(*images, *(Item("text", text=text) for text in texts), metadata))
+
+
+@cache
+def _bound(spec: Spec) -> Instance:
+    return registry().bind(spec.name)
+
+
+def _bindable(spec: Spec) -> bool:
+    return not any(field.is_required() for field in spec.settings.model_fields.values())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_says_what_it_is(spec: Spec) -> None:
+    assert documented(spec) == []
+    assert spec.doc.strip()[-1] in ".)`:", "a docstring ends in a whole sentence"
+
+
+@pytest.mark.parametrize("spec", list(registry().features()), ids=lambda spec: f"{spec.scope}-{spec.name}")
+def test_features_say_what_they_are(spec: Spec) -> None:
+    assert documented(spec) == []
+
+
+@pytest.mark.parametrize("spec", MEASURES, ids=lambda spec: spec.name)
+def test_conforms(spec: Spec) -> None:
+    company = [_bound(other) for other in MEASURES if _bindable(other)]
+    assert check(_bound(spec), _made(), company) == []
+
+
+@pytest.mark.parametrize("spec", MEASURES, ids=lambda spec: spec.name)
+def test_conforms_on_photographs(spec: Spec, data_dir: Path) -> None:
+    paths = sorted(p for p in (data_dir / "photos").glob("*.jpg") if p.stat().st_size < 300_000)[:3]
+    photos = [_sample(path.name, [path.read_bytes()]) for path in paths]
+    assert check(_bound(spec), photos) == []
+
+
+def test_a_spawned_process_gives_the_same_values() -> None:
+    assert check_spawned([_bound(spec) for spec in MEASURES if _bindable(spec)], _made()) == []
+
+
+def test_fingerprints_differ_between_operators() -> None:
+    prints = [_bound(spec).fingerprint for spec in MEASURES]
+    assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize("spec", MEASURES, ids=lambda spec: spec.name)
+def test_names_begin_with_the_modality_and_end_in_the_unit(spec: Spec) -> None:
+    assert spec.name.partition("_")[0] in MODALITY_WORDS
+    for output in spec.outputs:
+        unit = output.field.unit
+        ending = UNITS_IN_NAMES.get(unit, "")
+        assert output.name.endswith(ending), f"{output.name} is in {unit}: let its name end in {ending}"
+        if output.name.endswith("_ratio"):
+            assert output.field.ge == 0
+
+
+def test_deduplicators_declare_what_they_import() -> None:
+    for spec in SPECS:
+        if spec.kind == "deduplicator":
+            assert libraries_declared(Instance(spec, {}, {})) == []
