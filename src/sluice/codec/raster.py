@@ -43,7 +43,7 @@ def opened(file: BinaryIO) -> Iterator[tuple[Image.Image, ImageHeader]]:
                 yield image, _header(image, file)
         except (MemoryError, UnreadableError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a decoder raises is this picture's counted failure
+        except Exception as error:  # whatever a decoder raises is this picture's counted failure
             raise _as_unreadable(error, head, name, file) from error
 
 
@@ -137,7 +137,7 @@ def _ends_early(head: bytes, name: str, file: BinaryIO) -> bool:
 
 
 def to_rgb(image: Image.Image, header: ImageHeader) -> NDArray[np.uint8]:
-    """The pixels of an opened picture as 8-bit RGB [H, W, 3], orientation applied, transparency over white."""
+    """The pixels of an opened picture as 8-bit RGB [H, W, 3], turned upright, transparency over white."""
     image.load()
     pixels = _convert(image)
     # A TIFF comes turned already.
@@ -150,14 +150,12 @@ def _convert(image: Image.Image) -> NDArray[np.uint8]:
         return _gray_to_rgb(scale_16(np.asarray(image)))
     if mode == "I":
         values = np.asarray(image)
-        fits = values.size and values.min() >= 0 and values.max() <= 0xFFFF
+        fits = bool(((values >= 0) & (values <= 0xFFFF)).all())
         return _gray_to_rgb(scale_16(values) if fits else stretch(values))
     if mode == "F":
         values = np.asarray(image)
-        unit = values.size and np.nanmin(values) >= 0 and np.nanmax(values) <= 1
-        return _gray_to_rgb(
-            np.rint(np.nan_to_num(values) * 255).astype(np.uint8) if unit else stretch(values)
-        )
+        unit = bool(((values >= 0) & (values <= 1)).all())
+        return _gray_to_rgb(np.rint(values * 255).astype(np.uint8) if unit else stretch(values))
     if mode in _ALPHA_MODES or "transparency" in image.info:
         shown = image if mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", shown.size, (255, 255, 255))
@@ -181,7 +179,8 @@ def stretch(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     low, high = known.min(), known.max()
     if high <= low:
         return np.zeros(known.shape, np.uint8)
-    return np.rint((known - low) * (255.0 / (high - low))).astype(np.uint8)
+    scaled: NDArray[np.uint8] = np.rint((known - low) * (255.0 / (high - low))).astype(np.uint8)
+    return scaled
 
 
 def _gray_to_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -189,7 +188,7 @@ def _gray_to_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def oriented(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn and mirror pixels [H, W, ...] as EXIF orientation 1-8 asks, so that they show as they were seen."""
+    """Turn and mirror pixels [H, W, ...] as EXIF orientation 1-8 asks, to show them as they were seen."""
     if orientation == 1:
         return pixels
     if orientation >= 5:

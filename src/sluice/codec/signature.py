@@ -1,4 +1,4 @@
-"""Tells image formats apart by their first bytes, and reads sizes that must be known before a library opens them."""
+"""Tells image formats apart by their first bytes, and reads the sizes a library must not be asked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_DECODER = frozenset({"HEIF", "JPEG XL"})
 
 
 def signature(head: bytes) -> str | None:
-    """The format that the first bytes (32 suffice) announce, by Pillow's names; None where they announce none."""
+    """The format that the first bytes (32 suffice) announce, by Pillow's name, or None."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name

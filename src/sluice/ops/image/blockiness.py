@@ -1,6 +1,6 @@
 """Does compression show as blocks?"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -33,11 +33,11 @@ def image_blockiness(gray: Gray) -> Annotated[float, Field(unit="ratio", ge=0, h
     edge_sum, all_sum = float(edges[0].sum() + edges[1].sum()), float(across.sum() + down.sum())
     edge_count = edges[0].size * height + edges[1].size * width
     all_count = across.size * height + down.size * width
-    inside = (all_sum - edge_sum) / (all_count - edge_count)
-    return (edge_sum / edge_count + 1.0) / (inside + 1.0)
+    inside: float = (all_sum - edge_sum) / (all_count - edge_count)
+    return float((edge_sum / edge_count + 1.0) / (inside + 1.0))
 
 
-def _steps(differences: NDArray[np.uint8], axis: int) -> NDArray[np.int64]:
+def _steps(differences: NDArray[Any], axis: int) -> NDArray[np.int64]:
     """Sums along rows or columns, exact."""
     summed = cv2.reduce(differences, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
     return np.asarray(summed).ravel().astype(np.int64)

@@ -16,7 +16,7 @@ _OPPONENT_AXES = np.array([[1.0, -1.0, 0.0], [0.5, 0.5, -1.0]], dtype=np.float32
 def image_colourfulness(
     small: Small,
 ) -> Annotated[float, Field(unit="score", ge=0, higher_is="more colourful")]:
-    """Hasler and Süsstrunk's M3 ("Measuring colourfulness in natural images", SPIE 5007, 2003), at small size.
+    """Hasler and Süsstrunk's M3 (Measuring colourfulness in natural images, SPIE 5007, 2003), small size.
 
     With rg = R − G and yb = (R + G)/2 − B: √(σ²rg + σ²yb) + 0.3 √(μ²rg + μ²yb). Their scale: 0 not colourful
     (any gray picture is 0), 15 slightly, 33 moderately, 45 averagely, 59 quite, 82 highly, 109 extremely.

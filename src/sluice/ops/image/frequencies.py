@@ -26,8 +26,8 @@ def low_frequencies(areas: NDArray[np.float64], first: int, count: int) -> NDArr
 
     Rounded so that coefficients that are zero by symmetry are zero, not the noise of the arithmetic.
     """
-    block = cv2.dct(areas)[first : first + count, first : first + count]
-    return np.round(np.asarray(block), 3)
+    block: NDArray[np.float64] = np.asarray(cv2.dct(areas), dtype=np.float64)
+    return block[first : first + count, first : first + count].round(3)
 
 
 def packed(bits: NDArray[np.bool_]) -> bytes:

@@ -26,5 +26,5 @@ def image_noise(gray: Gray) -> Annotated[float, Field(unit="luma", ge=0, higher_
     if min(height, width) < 3:
         raise Declined("too small", "the noise estimate needs 3 x 3 pixels")
     filtered = cv2.sepFilter2D(gray, cv2.CV_16S, _SECOND_DIFFERENCE, _SECOND_DIFFERENCE)
-    total = cv2.norm(filtered[1:-1, 1:-1], cv2.NORM_L1)
-    return math.sqrt(math.pi / 2) / 6 * total / ((width - 2) * (height - 2))
+    total = float(cv2.norm(filtered[1:-1, 1:-1], cv2.NORM_L1))
+    return float(math.sqrt(math.pi / 2) / 6 * total / ((width - 2) * (height - 2)))

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-import cv2
+import numpy as np
 from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
@@ -18,4 +18,4 @@ def image_overexposed_ratio(
     The default is the highest two per cent of the 8-bit range (250 of 255), our choice, the mirror of
     `image_underexposed_ratio`. White paper and transparent backgrounds count as burnt out.
     """
-    return cv2.countNonZero(cv2.compare(small_gray, min_luma, cv2.CMP_GE)) / small_gray.size
+    return float(np.count_nonzero(small_gray >= min_luma)) / small_gray.size

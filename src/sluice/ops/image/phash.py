@@ -14,7 +14,7 @@ def image_phash(small_gray: SmallGray) -> Annotated[int, Field(unit="hash", bits
     """64-bit perceptual hash: which of the lowest 8 x 8 frequencies are above their median.
 
     After Zauner, "Implementation and benchmarking of perceptual image hash functions" (2010): the luma
-    averaged to 32 x 32, its DCT-II, the block of the lowest 8 x 8; a bit is 1 where the coefficient exceeds the
+    averaged to 32 x 32, its DCT-II, its lowest 8 x 8 block; a bit is 1 where a coefficient exceeds the
     median of the 63 without the mean. Row by row, the first bit the most significant. Compared by Hamming
     distance: copies that were scaled, recompressed or slightly blurred differ in 0 to 6 bits, unrelated
     pictures in about 32. Declined with `no detail` for (nearly) constant pictures.

@@ -28,14 +28,14 @@ SmallGray = Annotated[NDArray[np.uint8], "[h, w], BT.601 luma of the small pixel
 
 @feature(scope="image", version=DEFINITION, cost="header", libraries=LIBRARIES)
 def header(media: Media) -> Header:
-    """Size, format, frames and alpha, from the head of the file alone (from bytes in hand where there are any)."""
+    """Size, format, frames and alpha, from the head of the file alone (or bytes already in hand)."""
     with media.open() as file:
         return probe(file).cropped(media.crop)
 
 
 @feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
 def picture(encoded: bytes, media: Media) -> Picture:
-    """The encoded picture, not decoded yet: `rgb` and `small` decode it, once for both where that is exact."""
+    """The encoded picture, not decoded yet: `rgb` and `small` decode it, once for both where exact."""
     return _Picture(encoded, media.crop)
 
 
@@ -47,13 +47,13 @@ def rgb(picture: Picture) -> Rgb:
 
 @feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
 def gray(rgb: Rgb) -> Gray:
-    """Luma of all pixels: uint8 [H, W], 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded as OpenCV does."""
+    """Luma of all pixels: uint8 [H, W], 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), as OpenCV rounds."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 @feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
 def small(picture: Picture) -> Small:
-    """Few pixels: uint8 RGB [h, w, 3] with a shorter side of 128 px, or the whole picture where it is smaller.
+    """Few pixels: uint8 RGB [h, w, 3], the shorter side 128 px, or the whole picture where it is smaller.
 
     The definition is that of `codec.decode_small`: a function of the bytes alone, so that values made from it
     do not depend on which operators run beside. 128 px are four times the 32 px that the perceptual hashes

@@ -20,10 +20,10 @@ def image_qrcode_area_ratio(
 ) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="more code")]:
     """Summed area of the quadrangles of all readable QR codes (also Micro and rMQR), divided by the image's.
 
-    At most 1; 0 without a readable code. Found by zxing-cpp on the luma, in any direction; light-on-dark codes
-    are sought with `inverted: true` only, which doubles the time. A picture whose shorter side is 2,048 px or
-    more is halved until it is below that, which keeps the time bounded and loses only
-    codes that cover less than about a thousandth of it.
+    At most 1; 0 without a readable code. Found by zxing-cpp on the luma, in any direction; light-on-dark
+    codes are sought with `inverted: true` only, which doubles the time. A picture whose shorter side is
+    2,048 px or more is halved until it is below that: it bounds the time, and only codes that cover less than
+    about a thousandth of it are lost.
     """
     reduced = gray
     while min(reduced.shape) >= 2 * _LARGEST_SIDE_PX:

@@ -26,11 +26,11 @@ def laplacian_variance(pixels: NDArray[np.uint8]) -> float:
 def image_sharpness(
     picture: Picture, gray: Gray, *, channels: Literal["luma", "rgb"] = "luma"
 ) -> Annotated[float, Field(unit="variance", ge=0, higher_is="sharper")]:
-    """Variance of the 4-neighbour Laplacian at native size; `channels: rgb` takes it over R, G and B together.
+    """Variance of the 4-neighbour Laplacian at native size, of the luma or over R, G and B together.
 
-    Pech-Pacheco and others, "Diatom autofocusing in brightfield microscopy" (ICPR 2000). From 0 for a constant
-    picture to about 2,600,000 for a black and white chessboard of single pixels; photographs lie between
-    about 10 (blurred) and 5,000. It falls as a picture is enlarged: compare only pictures of like size, or use
-    `image_sharpness_normalised`.
+    Pech-Pacheco and others, "Diatom autofocusing in brightfield microscopy" (ICPR 2000). From 0 for a
+    constant picture to 1,040,400 (1020²) for a chessboard of single black and white pixels; photographs lie
+    between about 10 (blurred) and 5,000. It falls as a picture is enlarged: compare only pictures of like
+    size, or use `image_sharpness_normalised`.
     """
     return laplacian_variance(picture.rgb() if channels == "rgb" else gray)

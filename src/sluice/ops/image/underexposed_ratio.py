@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-import cv2
+import numpy as np
 from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
@@ -15,7 +15,7 @@ def image_underexposed_ratio(
 ) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="darker")]:
     """Share of the small picture's pixels whose luma is at most `max_luma`; 1 for a black picture.
 
-    The default is the lowest two per cent of the 8-bit range (5 of 255), our choice: there the sRGB curve is a
-    straight line (IEC 61966-2-1: below 0.04045, or 10 of 255) and what is seen is mostly noise.
+    The default is the lowest two per cent of the 8-bit range (5 of 255), our choice: half of where the sRGB
+    curve is a straight line (IEC 61966-2-1: below 0.04045, or 10 of 255), and mostly noise.
     """
-    return 1.0 - cv2.countNonZero(cv2.compare(small_gray, max_luma, cv2.CMP_GT)) / small_gray.size
+    return float(np.count_nonzero(small_gray <= max_luma)) / small_gray.size

@@ -12,11 +12,11 @@ from sluice.sample import Item, Sample
 def sample_metadata_number(
     sample: Sample, *, field: str = "width"
 ) -> Annotated[float, Field(unit="as stored")]:
-    """A number from the sample's JSON metadata (`key.json` beside `key.jpg`), or from its passthrough columns.
+    """A number from the sample's JSON metadata (`key.json` beside `key.jpg`) or its passthrough columns.
 
-    `field` is a path of names with dots: `licence.year` is `{"licence": {"year": 2020}}`. The first metadata item
-    that has it counts, then the source's own columns. Declined with `no such field` or `not a number` (true and
-    false are not numbers; a text such as "12" is not either).
+    `field` is a path of names with dots: `licence.year` is `{"licence": {"year": 2020}}`. The first metadata
+    item that has it counts, then the source's own columns. Declined with `no such field`, `not a number` (true
+    and false are not numbers, nor is a text such as "12") or `metadata not readable`.
     """
     for _, item in sample.of("metadata"):
         value = _at(_parsed(item), field.split("."))
@@ -29,17 +29,10 @@ def sample_metadata_number(
 
 
 def _parsed(item: Item) -> Any:
-    if item.text is None and item.media is None:
-        return dict(item.fields)
     try:
-        raw = (
-            item.text
-            if item.text is not None
-            else item.media.read().decode("utf-8-sig")
-            if item.media
-            else ""
-        )
-        return json.loads(raw)
+        if item.text is not None:
+            return json.loads(item.text)
+        return json.loads(item.media.read()) if item.media is not None else dict(item.fields)
     except (ValueError, RecursionError, StorageError) as error:
         raise Declined("metadata not readable", str(error)) from error
 

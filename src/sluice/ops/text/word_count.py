@@ -10,7 +10,7 @@ from sluice.ops.text.words import Words
 def text_word_count(
     words: Words,
 ) -> Annotated[int, Field(unit="words", ge=0, higher_is="longer", bound=">= 10")]:
-    """Number of words: split at spaces, line feeds and tabs, special characters stripped, empty ones dropped.
+    """Number of words: split at spaces, line feeds and tabs, special characters stripped, empties dropped.
 
     `Today is Sun` has 3, `- - -` none. A script written without spaces counts as one word a phrase.
     """

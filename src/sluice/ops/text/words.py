@@ -41,5 +41,5 @@ def stripped(word: str) -> str:
 
 @feature(scope="text", version=1, cost="header")
 def words(text: str) -> Words:
-    """Split at spaces, line feeds and tabs; special characters stripped from both ends; empty ones dropped."""
+    """Split at spaces, line feeds and tabs; special characters stripped from both ends; empties dropped."""
     return [word for word in map(stripped, _SPLIT.split(text)) if word]
