@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluice.view.scale import Scale
-from sluice.view.source import AtomLike, RunLike, quoted, rows
+from sluice.view.source import AtomLike, RunLike, cuts, quoted, rows
 
 BINS = 48
 """Bars in a histogram: enough to show a shape, wide enough to be hit by a finger on a phone."""
@@ -103,9 +103,9 @@ def histogram(
     extent = _extent(run, values)
     if extent is None:
         return None
-    bounds = [a.bound for a in atoms if a.bound is not None]
-    scale, step = _axis(extent, bounds)
-    closed_right = any(a.op in ("<=", ">") for a in atoms)
+    lines = cuts(atoms)
+    scale, step = _axis(extent, [bound for _, bound in lines])
+    closed_right = bool(lines) and lines[0][0] in ("<=", ">")
     counted = _counts(run, values, rule, scale, step, closed_right)
     n = max(1, round((scale.forward(scale.high) - scale.forward(scale.low)) / step))
     bins = tuple(_bin(scale, step, i, counted.get(i, (0, 0, 0))) for i in range(n))

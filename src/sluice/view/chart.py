@@ -9,7 +9,6 @@ from sluice.view import number
 from sluice.view.bins import Bin, Histogram
 from sluice.view.html import Html, element, join
 from sluice.view.scale import Scale
-from sluice.view.source import AtomLike
 
 _PLOT_TOP, _PLOT_HEIGHT, _AXIS = 26, 150, 24
 _ROW = 17
@@ -32,20 +31,25 @@ def stacked_bar(parts: Sequence[tuple[str, float, str]], whole: float, label: st
     return element("svg", *shapes, cls="bar", role="img", aria_label=label)
 
 
-def histogram_chart(found: Histogram, atoms: Sequence[AtomLike], unit: str, shade: bool, label: str) -> Html:
-    """A histogram stacked by fate with the cut lines drawn; `shade` tints what lies beyond the cuts."""
+def histogram_chart(
+    found: Histogram, lines: Sequence[tuple[str, float]], unit: str, plain: bool, label: str
+) -> Html:
+    """A histogram stacked by fate with the cut lines `(op, bound)` drawn.
+
+    `plain` says that a sample must pass all of them: then what lies beyond them is tinted.
+    """
     left = _ZERO_WIDTH + 2 if found.zero else 0.0
-    top = _PLOT_TOP + _ROW * max(0, len(_cuts(atoms)) - 1)
+    top = _PLOT_TOP + _ROW * max(0, len(lines) - 1)
     height = top + _PLOT_HEIGHT + _AXIS
     peak = max([b.total for b in found.bins] + ([found.zero.total] if found.zero else []))
     place = _Frame(found.scale, left, top)
     marks = join(
-        *(_shade(place, atom) for atom in _cuts(atoms) if shade),
+        *(_shade(place, op, bound) for op, bound in lines if plain),
         *_grid(place, peak),
         *(_bar(place, b, peak, unit) for b in found.bins if b.total),
         _zero_bar(place, found.zero, peak) if found.zero else None,
         *_axis(place),
-        *(_cut(place, atom, unit, row) for row, atom in enumerate(_cuts(atoms))),
+        *(_cut(place, op, bound, unit, row, plain) for row, (op, bound) in enumerate(lines)),
     )
     return element("svg", element("title", label), marks, cls="hist", role="img", height=height)
 
@@ -62,10 +66,6 @@ class _Frame:
 
     def y(self, count: float, peak: int) -> float:
         return self.bottom - _PLOT_HEIGHT * count / max(1, peak)
-
-
-def _cuts(atoms: Sequence[AtomLike]) -> list[AtomLike]:
-    return sorted((a for a in atoms if a.bound is not None), key=lambda a: a.bound or 0.0)
 
 
 def _bar(place: _Frame, b: Bin, peak: int, unit: str) -> Html:
@@ -129,31 +129,25 @@ def _axis(place: _Frame) -> list[Html]:
     return marks
 
 
-def _shade(place: _Frame, atom: AtomLike) -> Html | None:
-    x = place.x(atom.bound or 0.0)
-    start, width = (0.0, x) if atom.op in (">=", ">") else (x, 100 - x)
-    if atom.op not in (">=", ">", "<=", "<") or width <= 0:
+def _shade(place: _Frame, op: str, bound: float) -> Html | None:
+    x = place.x(bound)
+    start, width = (place.left, x - place.left) if op in (">=", ">") else (x, 100 - x)
+    if op not in (">=", ">", "<=", "<") or width <= 0:
         return None
     return element(
         "rect", cls="beyond", x=f"{start:.2f}%", y=place.top, width=f"{width:.2f}%", height=_PLOT_HEIGHT
     )
 
 
-def _cut(place: _Frame, atom: AtomLike, unit: str, row: int) -> Html:
-    bound = atom.bound or 0.0
+def _cut(place: _Frame, op: str, bound: float, unit: str, row: int, plain: bool) -> Html:
     x = place.x(bound)
     anchor = "start" if x < 20 else "end" if x > 80 else "middle"
-    sign = {">=": "≥", "<=": "≤", "!=": "≠", "<>": "≠", "==": "="}.get(atom.op, atom.op)
+    sign = {">=": "≥", "<=": "≤", "<>": "≠"}.get(op, op)
+    text = f"{'keep ' if plain else ''}{sign} {number.with_unit(bound, unit)}"
     y = 14 + _ROW * row
     return join(
         element("line", cls="cut", x1=f"{x:.2f}%", x2=f"{x:.2f}%", y1=y + 5, y2=place.bottom + 4),
-        element(
-            "text",
-            f"keep {sign} {number.with_unit(bound, unit)}",
-            x=f"{x:.2f}%",
-            y=y,
-            cls=f"cut-label {anchor}",
-        ),
+        element("text", text, x=f"{x:.2f}%", y=y, cls=f"cut-label {anchor}"),
     )
 
 

@@ -79,8 +79,8 @@ def _facts(run: RunLike) -> Html:
     s = run.summary
     found = rows(
         run,
-        """SELECT coalesce(sum(size_bytes), 0) AS read_bytes,
-               coalesce(sum(size_bytes) FILTER (fate = 'kept'), 0) AS kept_bytes
+        """SELECT coalesce(sum(size_bytes), 0)::DOUBLE AS read_bytes,
+               coalesce(sum(size_bytes) FILTER (fate = 'kept'), 0)::DOUBLE AS kept_bytes
            FROM samples JOIN fates USING (ordinal)""",
     )[0]
     facts = [("read", number.size(found["read_bytes"])), ("kept", number.size(found["kept_bytes"]))]
@@ -153,7 +153,7 @@ def _stage(start: int, before: int, gate: Gate | None, last: bool = False) -> Ht
 
 
 _COLUMNS = (
-    ("kept", "passes", "samples for which the rule holds"),
+    ("kept", "left", "samples left after it and all before it"),
     ("first_failing", "drops first", "samples for which it is the first rule that fails"),
     ("alone", "alone", "samples it would drop if it were the only rule"),
     ("only_this", "only this", "samples that no other rule would drop"),

@@ -8,7 +8,7 @@ from typing import Any
 from sluice.view import bins, chart, number, picks
 from sluice.view.html import Html, element, isolated, join
 from sluice.view.picks import Pick
-from sluice.view.source import AtomLike, FieldInfo, FieldLike, RuleLike, RunLike
+from sluice.view.source import AtomLike, FieldInfo, FieldLike, RuleLike, RunLike, cuts
 from sluice.view.tiles import Tiles, shown_value
 
 EACH_SIDE = 6
@@ -52,7 +52,8 @@ def _panel(
 def _by_field(atoms: Iterable[AtomLike]) -> dict[str, list[AtomLike]]:
     found: dict[str, list[AtomLike]] = {}
     for atom in atoms:
-        found.setdefault(atom.field, []).append(atom)
+        if atom.field:
+            found.setdefault(atom.field, []).append(atom)
     return found
 
 
@@ -104,7 +105,7 @@ def _histogram(
     if found.nulls:
         notes.append(f"{number.count(found.nulls)} without a value")
     note = element("p", "; ".join(notes) + ".", cls="note") if notes else None
-    figure = element("div", chart.histogram_chart(found, atoms, info.unit, plain, label), cls="plot")
+    figure = element("div", chart.histogram_chart(found, cuts(atoms), info.unit, plain, label), cls="plot")
     return join(figure, note)
 
 

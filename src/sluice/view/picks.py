@@ -39,18 +39,22 @@ class DuplicateRule:
     groups: tuple[DuplicateGroup, ...]
 
 
+_ORDERED = frozenset({">=", ">", "<=", "<", "between"})
+
+
 def near_cut(run: RunLike, atom: AtomLike, each: int) -> tuple[list[Pick], list[Pick]]:
     """The samples closest to the cut: those that fail the comparison and those that pass, closest first."""
-    if atom.margin_column is None or atom.bound is None or atom.op not in (">=", ">", "<=", "<"):
+    if atom.margin_column is None or atom.bound is None or atom.op not in _ORDERED:
         return [], []
     margin = quoted(atom.margin_column)
     touching = "fails" if atom.op in (">", "<") else "passes"
     sides = {}
-    for side, sign in (("fails", "<"), ("passes", ">")):
+    for side, strict in (("fails", "<"), ("passes", ">")):
+        sign = f"{strict}=" if side == touching else strict
         # Duplicates are left out: six copies of one picture teach less than six pictures.
         found = rows(
             run,
-            f"""SELECT ordinal FROM fates WHERE {margin} {sign}{"=" if side == touching else ""} 0 AND fate IN ('kept', 'dropped')
+            f"""SELECT ordinal FROM fates WHERE {margin} {sign} 0 AND fate IN ('kept', 'dropped')
                 ORDER BY abs({margin}), ordinal LIMIT {int(each)}""",
         )
         sides[side] = described(run, [r["ordinal"] for r in found], atom.field)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,11 +18,15 @@ class AtomLike(Protocol):
 
     @property
     def op(self) -> str:
-        """The comparison: `>=`, `>`, `<=`, `<`, `=` or `!=`."""
+        """The comparison: `>=`, `>`, `<=`, `<`, `between`, `=` or `<>`; empty for any other."""
 
     @property
     def bound(self) -> float | None:
-        """The cut in units of the field; None where the comparison is not with a number."""
+        """The cut (of `between` the lower) in units of the field; None where there is no such number."""
+
+    @property
+    def upper(self) -> float | None:
+        """The upper cut of `between`, else None."""
 
     @property
     def margin_column(self) -> str | None:
@@ -43,6 +47,17 @@ class RuleLike(Protocol):
     @property
     def atoms(self) -> tuple[AtomLike, ...]:
         """Its atomic comparisons, in order."""
+
+
+def cuts(atoms: Sequence[AtomLike]) -> list[tuple[str, float]]:
+    """The cut lines of comparisons of one field, `between` as two, as `(op, bound)` in order of the bound."""
+    found = []
+    for atom in atoms:
+        if atom.bound is not None:
+            found.append((">=" if atom.op == "between" else atom.op, atom.bound))
+        if atom.upper is not None:
+            found.append(("<=", atom.upper))
+    return sorted(found, key=lambda cut: cut[1])
 
 
 class FieldLike(Protocol):
@@ -73,6 +88,7 @@ class Atom:
     op: str
     bound: float | None
     margin_column: str | None
+    upper: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,166 @@
+"""A run made by hand: real pictures, real DuckDB views, a few rules judged in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from sluice.codec.image import decode
+from sluice.errors import SampleError
+from sluice.view.source import Atom, FieldInfo, RuleInfo
+
+RULES = (
+    RuleInfo(
+        "too small",
+        "image_width_px >= 200 and image_height_px >= 200",
+        (
+            Atom("image_width_px", ">=", 200.0, "margin_0"),
+            Atom("image_height_px", ">=", 200.0, "margin_1"),
+        ),
+    ),
+    RuleInfo(
+        "image_aspect_ratio between 1:3 and 3:1",
+        "image_aspect_ratio between 1:3 and 3:1",
+        (Atom("image_aspect_ratio", "between", 1 / 3, "margin_2", 3.0),),
+    ),
+    RuleInfo("blurred", "image_sharpness >= 100", (Atom("image_sharpness", ">=", 100.0, "margin_3"),)),
+    RuleInfo("too bright", "image_exposure <= 200", (Atom("image_exposure", "<=", 200.0, "margin_4"),)),
+    RuleInfo("format", "image_format in ('JPEG', 'PNG')", (Atom("image_format", "", None, None),)),
+    RuleInfo("same picture", "dedup by image_dhash, distance 6"),
+)
+FIELDS = {
+    "image_width_px": FieldInfo("px", "", "number", "Width of the picture."),
+    "image_height_px": FieldInfo("px", "", "number", "Height of the picture."),
+    "image_aspect_ratio": FieldInfo("ratio", "wider", "number", "Width over height."),
+    "image_sharpness": FieldInfo("variance", "sharper", "number", "Variance of the Laplacian."),
+    "image_exposure": FieldInfo("luma", "brighter", "number", "Mean luma."),
+    "image_format": FieldInfo("", "", "text", "Format."),
+}
+
+
+@dataclass
+class FakeRun:
+    """Serves the report from memory."""
+
+    pictures: list[tuple[str, bytes | None]]
+    texts: Mapping[int, str] = field(default_factory=dict)
+    name: str = "images"
+    rules: tuple[RuleInfo, ...] = RULES
+    lock_text: str = "sluice: 0.1.0\nrecipe:\n  name: images\n"
+    fields: Mapping[str, FieldInfo] = field(default_factory=lambda: FIELDS)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        samples = [_measured(i, key, data) for i, (key, data) in enumerate(self.pictures)]
+        fates = _judged(samples)
+        self._connection = duckdb.connect()
+        sample_rows = [{k: v for k, v in s.items() if k not in ("reason", "dhash")} for s in samples]
+        self._connection.register("samples", pa.Table.from_pylist(sample_rows))
+        self._connection.register("fates", pa.Table.from_pylist(fates, schema=_FATES))
+        self.summary = {**_summary(samples, fates), **self.summary}
+
+    def query(self, sql: str, *params: Any) -> pa.Table:
+        return self._connection.sql(sql, params=list(params)).to_arrow_table()
+
+    def picture(self, ordinal: int) -> bytes | None:
+        return self.pictures[ordinal][1]
+
+    def text(self, ordinal: int) -> str | None:
+        return self.texts.get(ordinal)
+
+
+_FATES = pa.schema(
+    [("ordinal", pa.int64()), ("fate", pa.string()), ("rule", pa.string()), ("failing", pa.list_(pa.string()))]
+    + [("reason", pa.string()), ("duplicate_of", pa.int64()), ("similarity", pa.float32())]
+    + [(f"margin_{k}", pa.float64()) for k in range(5)]
+)
+
+
+def _measured(ordinal: int, key: str, data: bytes | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"ordinal": ordinal, "id": f"{ordinal:032x}", "key": key, "reason": None, "dhash": None}
+    row |= dict.fromkeys(FIELDS) | {"size_bytes": len(data or b"")}
+    try:
+        rgb = decode(data or b"")
+    except SampleError as error:
+        return row | {"reason": error.reason}
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    height, width = gray.shape
+    small = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+    kind = "PNG" if (data or b"").startswith(b"\x89PNG") else "JPEG" if (data or b"")[:2] == b"\xff\xd8" else "other"
+    return row | {
+        "image_width_px": width,
+        "image_height_px": height,
+        "image_aspect_ratio": width / height,
+        "image_sharpness": float(cv2.Laplacian(gray, cv2.CV_64F).var()),
+        "image_exposure": float(gray.mean()),
+        "image_format": kind,
+        "dhash": int("".join("01"[b] for b in (np.diff(small, axis=1) > 0).astype(int).flat), 2),
+    }
+
+
+def _margins(s: dict[str, Any]) -> list[float]:
+    aspect = s["image_aspect_ratio"]
+    return [
+        (s["image_width_px"] - 200) / 150,
+        (s["image_height_px"] - 200) / 150,
+        min(aspect - 1 / 3, 3 - aspect) / 0.5,
+        (s["image_sharpness"] - 100) / 400,
+        (200 - s["image_exposure"]) / 60,
+    ]
+
+
+def _judged(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    fates, kept = [], []
+    for s in samples:
+        fate: dict[str, Any] = {"ordinal": s["ordinal"], "fate": "kept", "failing": [], "reason": s["reason"]}
+        fates.append(fate)
+        if s["reason"]:
+            fate["fate"] = "failed"
+            continue
+        margins = _margins(s)
+        fate |= {f"margin_{k}": m for k, m in enumerate(margins)}
+        passed = [min(margins[:2]) >= 0, *(m >= 0 for m in margins[2:]), s["image_format"] != "other"]
+        fate["failing"] = [rule.name for rule, ok in zip(RULES, passed, strict=False) if not ok]
+        if fate["failing"]:
+            fate |= {"fate": "dropped", "rule": fate["failing"][0]}
+            continue
+        near = [(bin(s["dhash"] ^ k["dhash"]).count("1"), k["ordinal"]) for k in kept]
+        if near and min(near)[0] <= 6:
+            distance, twin = min(near)
+            fate |= {"fate": "duplicate", "rule": RULES[-1].name, "duplicate_of": twin, "similarity": distance}
+        else:
+            kept.append(s)
+    return fates
+
+
+def _summary(samples: list[dict[str, Any]], fates: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = {name: sum(f["fate"] == name for f in fates) for name in ("kept", "dropped", "duplicate", "failed")}
+    left, yields, by_rule = len(samples) - counts["failed"], [], {}
+    for rule in RULES:
+        first = sum(f.get("rule") == rule.name for f in fates)
+        alone = sum(rule.name in f["failing"] for f in fates) if rule.atoms else first
+        only = sum(f["failing"] == [rule.name] for f in fates) if rule.atoms else first
+        left -= first
+        by_rule[rule.name] = first
+        yields.append({"rule": rule.name, "kept": left, "first_failing": first, "alone": alone,
+                       "only_this": only, "null": 0})  # fmt: skip
+    failures: dict[str, int] = {}
+    for f in fates:
+        if f["fate"] == "failed":
+            failures[f["reason"]] = failures.get(f["reason"], 0) + 1
+    return {
+        "read": len(samples), **counts, "by_rule": by_rule, "failures": failures, "yields": yields,
+        "output": "curated/", "run": "curated/run", "seconds": 3.21, "items_per_second": len(samples) / 3.21,
+        "peak_rss_mb": 312.5,
+        "steps": [{"name": "list", "seconds": 0.08, "items": len(samples)},
+                  {"name": "measure", "seconds": 2.4, "items": len(samples)},
+                  {"name": "select", "seconds": 0.12, "items": len(samples)},
+                  {"name": "write", "seconds": 0.5, "items": counts["kept"]}],
+        "cost": [{"operator": "image_sharpness", "seconds": 1.1}, {"operator": "image_exposure", "seconds": 0.3}],
+    }  # fmt: skip
