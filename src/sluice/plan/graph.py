@@ -1,0 +1,201 @@
+"""The plan: which operators a recipe needs, which of them run together, and which rules gate the dear ones."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sluice.errors import PlanError, SluiceError
+from sluice.operator import Instance, Registry, Spec
+from sluice.operator.spec import GATED
+from sluice.plan.columns import Column, columns_of
+from sluice.recipe.check import Fields, FieldType, check, check_items
+from sluice.recipe.expression import Rule, fields_of
+from sluice.recipe.recipe import Recipe
+from sluice.recipe.steps import Dedup, DropItems, Keep, Measure, OperatorRef, SampleStep, Step
+
+SAMPLE_FIELDS = {
+    "id": FieldType("id", "text", "sample"),
+    "key": FieldType("key", "text", "sample"),
+    "size_bytes": FieldType("size_bytes", "number", "sample", unit="bytes"),
+}
+"""Fields that every sample has, whatever is measured."""
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A dear operator and the rules (step numbers) that a sample must pass before it is computed."""
+
+    instance: Instance
+    gates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MeasurePass:
+    """Operators that share one read of the samples.
+
+    `cheap` run on every sample of the pass, `gated` on those that pass their gates. The samples of the pass
+    are the survivors of the recipe's first `after` steps (0: all).
+    """
+
+    cheap: tuple[Instance, ...]
+    gated: tuple[Gated, ...]
+    after: int = 0
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """All operators of the pass."""
+        return (*self.cheap, *(g.instance for g in self.gated))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe resolved: its operators in passes, its columns, and its rules read and checked."""
+
+    recipe: Recipe
+    passes: tuple[MeasurePass, ...]
+    columns: tuple[Column, ...]
+    rules: Mapping[int, Rule]
+    fields: Mapping[str, FieldType]
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """All operators of the plan, each once, in the order of the passes."""
+        return tuple(i for p in self.passes for i in p.instances)
+
+
+def plan(
+    recipe: Recipe,
+    registry: Registry,
+    source_fields: Mapping[str, FieldType] | None = None,
+    multiple: Mapping[str, bool] | None = None,
+) -> Plan:
+    """Resolve a recipe against the operators there are.
+
+    `source_fields` are the source's own columns; `multiple` says of modalities whether samples have several
+    such items, as far as a look at the source could tell. Raises PlanError or RuleError with the recipe's line.
+    """
+    known = {**SAMPLE_FIELDS, **(source_fields or {})}
+    needs = _Needs(recipe, registry, known)
+    for number, step in enumerate(recipe.steps):
+        needs.add(number, step)
+    if recipe.check == "full":
+        needs.ask(0, OperatorRef.model_validate("image_decodes"), "")
+    instances = tuple(needs.by_column.values())
+    unique = tuple(dict.fromkeys(instances))
+    fields = {**known, **{c.name: field_type(c) for c in columns_of(unique)}}
+    checked = Fields(fields, multiple or {})
+    rules = {
+        n: check_items(rule, checked)[0] if isinstance(recipe.steps[n], DropItems) else check(rule, checked)
+        for n, rule in needs.rules.items()
+    }
+    return Plan(recipe, _passes(recipe, needs, unique), tuple(columns_of(unique)), rules, fields)
+
+
+def field_type(column: Column) -> FieldType:
+    """What a rule may do with a column."""
+    return FieldType(
+        column.name,
+        column.output.kind,
+        "item" if column.modality else "sample",
+        modality=column.modality,
+        unit=column.output.field.unit,
+    )
+
+
+class _Needs:
+    """Gathers, step by step, which operator makes each column and when it is first needed."""
+
+    def __init__(self, recipe: Recipe, registry: Registry, known: Mapping[str, FieldType]) -> None:
+        self.registry, self.known = registry, known
+        self.by_column: dict[str, Instance] = {}
+        self.first_step: dict[Instance, int] = {}
+        self.ungated: set[Instance] = set()
+        self.rules: dict[int, Rule] = {}
+        self._made_by = {o.name: spec for spec in registry for o in spec.outputs}
+        # An explicit `measure` names the settings of a column wherever in the recipe it stands.
+        self._explicit = [
+            (number, ref, str(ref.at) or str(step.at))
+            for number, step in enumerate(recipe.steps)
+            if isinstance(step, Measure)
+            for ref in step.operators
+        ]
+        for number, ref, where in self._explicit:
+            self.ask(number, ref, where)
+
+    def add(self, number: int, step: Step) -> None:
+        where = str(step.at)
+        if isinstance(step, Keep | DropItems):
+            self.rules[number] = step.parsed
+            for found in fields_of(step.parsed.expr):
+                self.need(number, found.name, step.parsed.where)
+        elif isinstance(step, Dedup):
+            for name in (step.by, *(field for field, _ in step.order)):
+                self.need(number, name, where)
+        elif not isinstance(step, Measure | SampleStep):
+            raise PlanError(
+                f"`{step.key}` steps are read but cannot be run yet", where=where, fix="leave the step out"
+            )
+
+    def ask(self, number: int, ref: OperatorRef, where: str) -> None:
+        try:
+            spec = self.registry.get(ref.name)
+            instance = self.registry.bind(ref.name, ref.settings, alias=ref.as_, with_=ref.with_)
+        except SluiceError as error:
+            error.where = error.where or where
+            raise
+        if spec.kind != "measure":
+            raise PlanError(f"{ref.name!r} is a {spec.kind}, not a measure", where=where)
+        for output in instance.outputs:
+            other = self.by_column.get(output.name)
+            if other is not None and other.fingerprint != instance.fingerprint:
+                raise PlanError(
+                    f"two operators would both make the column {output.name!r}",
+                    where=where,
+                    fix="give one of them another name with `as:`",
+                )
+            instance = other or instance
+            self.by_column[output.name] = instance
+        self.first_step[instance] = min(number, self.first_step.get(instance, number))
+        if ref.when == "all":
+            self.ungated.add(instance)
+
+    def need(self, number: int, name: str, where: str) -> None:
+        if name in self.known:
+            return
+        if name not in self.by_column:
+            spec = self._made_by.get(name) or self._nearest(name, where)
+            self.ask(number, OperatorRef.model_validate(spec.name), where)
+        instance = self.by_column[name]
+        self.first_step[instance] = min(number, self.first_step[instance])
+
+    def _nearest(self, name: str, where: str) -> Spec:
+        options = [*self._made_by, *self.known, *self.by_column]
+        near = difflib.get_close_matches(name, options, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`sluice ops` lists what can be measured"
+        raise PlanError(f"nothing makes a field {name!r}", where=where, fix=hint)
+
+
+def _passes(recipe: Recipe, needs: _Needs, instances: Sequence[Instance]) -> tuple[MeasurePass, ...]:
+    """One pass for all that is cheap; a further one wherever a dear operator follows a global step."""
+    ends = [n + 1 for n, step in enumerate(recipe.steps) if isinstance(step, Dedup | SampleStep)]
+    cheap = tuple(i for i in instances if i.cost not in GATED)
+    gated: dict[int, list[Gated]] = {}
+    for instance in (i for i in instances if i.cost in GATED):
+        at = needs.first_step[instance]
+        if instance in needs.ungated:
+            gated.setdefault(0, []).append(Gated(instance, ()))
+            continue
+        after = max((end for end in ends if end <= at), default=0)
+        gates = tuple(n for n in range(after, at) if isinstance(recipe.steps[n], Keep))
+        gated.setdefault(after, []).append(Gated(instance, gates))
+    order = sorted({0, *gated})
+    return tuple(
+        MeasurePass(
+            cheap if after == 0 else (),
+            tuple(sorted(gated.get(after, ()), key=lambda g: len(g.gates))),
+            after,
+        )
+        for after in order
+    )

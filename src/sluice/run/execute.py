@@ -1,0 +1,262 @@
+"""Runs a recipe: resolve, measure, decide, pack, write, report; every step resumable, every sample counted."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.errors import TooManyFailuresError, UsageError
+from sluice.plan import MeasurePass
+from sluice.plan.columns import Column
+from sluice.recipe.lock import Lock
+from sluice.recipe.recipe import Recipe
+from sluice.recipe.steps import Keep
+from sluice.run.deliver import Delivery, deliver
+from sluice.run.engine import Engine
+from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
+from sluice.run.prepare import Prepared
+from sluice.run.progress import Progress
+from sluice.store import Fates, Table, compact, decide, table_digest, write_selection
+
+
+@dataclass
+class Clock:
+    """Where the time of a run went: by step, and by operator inside the measuring workers."""
+
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    operators: dict[str, float] = field(default_factory=dict)
+    peak_rss_mb: float = 0.0
+    started: float = field(default_factory=perf_counter)
+
+    def step(self, name: str, started: float, items: int) -> None:
+        """Note a finished step."""
+        self.steps.append({"name": name, "seconds": round(perf_counter() - started, 3), "items": items})
+
+    def spent(self, operators: dict[str, float]) -> None:
+        """Add seconds by operator."""
+        for name, seconds in operators.items():
+            self.operators[name] = self.operators.get(name, 0.0) + seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run behaves beyond its recipe."""
+
+    strict: bool = False
+    update: bool = False
+    quiet: bool = False
+
+
+def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, Any]:
+    """Run to the end and return the summary (the document of `sluice run --json`).
+
+    Raises TooManyFailuresError (strict, or more than `max_failed`), InterruptedRunError, StorageError; what
+    is committed by then is not done again.
+    """
+    clock = Clock()
+    _claim(prepared, options)
+    table, fates = _measure_and_decide(prepared, engine, options, clock)
+    _judge_failures(prepared, fates, options)
+    started = perf_counter()
+    delivery = deliver(prepared, engine, table, fates, options.quiet)
+    clock.peak_rss_mb = max(clock.peak_rss_mb, delivery.peak_rss_mb)
+    if prepared.recipe.write is not None:
+        clock.step("write", started, delivery.samples)
+    started = perf_counter()
+    placed = {"shard": delivery.shard_of}
+    write_selection(
+        prepared.run.selection, table, prepared.recipe.steps, prepared.plan.rules, fates, placed
+    )
+    clock.step("select", started, len(table))
+    return _summary(prepared, engine, table, fates, delivery, clock)
+
+
+def _claim(prepared: Prepared, options: Options) -> None:
+    """Take the output for this recipe, or refuse one that another recipe made."""
+    run = prepared.run
+    if run.lock.exists() and not options.update:
+        before = Lock.read(run.lock)
+        if before.recipe != prepared.lock.recipe:
+            raise UsageError(
+                "another recipe was run into this output",
+                where=run.output.url,
+                fix="choose another output, or give --update to bring this one up to date with the recipe",
+            )
+    run.output.is_writable()
+    prepared.lock.write(run.lock)
+
+
+def _measure_and_decide(
+    prepared: Prepared, engine: Engine, options: Options, clock: Clock
+) -> tuple[Table, Fates]:
+    """Every pass in turn; a pass after a global step measures the survivors of what was decided so far."""
+    table: Table | None = None
+    for number, measure_pass in enumerate(prepared.plan.passes):
+        started = perf_counter()
+        alive = None
+        if measure_pass.after and table is not None:
+            alive = _decide(prepared, table, measure_pass.after).kept
+        tasks = list(_tasks(prepared, measure_pass, table, alive))
+        measured = _run_pass(prepared, engine, measure_pass, tasks, options, clock)
+        clock.step("measure" if number == 0 else f"measure {number + 1}", started, measured)
+        started = perf_counter()
+        table = _compacted(prepared, number)
+        clock.step("compact", started, len(table))
+    assert table is not None
+    started = perf_counter()
+    fates = _decide(prepared, table, None)
+    clock.step("decide", started, len(table))
+    return table, fates
+
+
+def _tasks(
+    prepared: Prepared, measure_pass: MeasurePass, table: Table | None, alive: NDArray[np.bool_] | None
+) -> Iterator[MeasureTask]:
+    if alive is None or table is None:
+        yield from prepared.known.tasks(prepared.units, measure_pass)
+        return
+    rows_of = table.rows_by_unit(np.flatnonzero(alive))
+    for number, unit in enumerate(prepared.units):
+        if number in rows_of:
+            yield MeasureTask(unit, (), False, tuple(rows_of[number]))
+
+
+def _run_pass(
+    prepared: Prepared,
+    engine: Engine,
+    measure_pass: MeasurePass,
+    tasks: list[MeasureTask],
+    options: Options,
+    clock: Clock,
+) -> int:
+    """Measure what is missing; returns how many samples were measured now."""
+    if not tasks:
+        return 0
+    plan = prepared.plan
+    keep_nulls = {
+        n: step.nulls == "keep" for n, step in enumerate(prepared.recipe.steps) if isinstance(step, Keep)
+    }
+    job = MeasureJob(
+        prepared.source,
+        measure_pass,
+        plan.rules,
+        keep_nulls,
+        plan.fields,
+        prepared.store.url,
+        prepared.known.base_mark,
+    )
+    total = _expected(tasks)
+    seen, failed = 0, 0
+    with Progress(total, unit="samples", quiet=options.quiet) as progress:
+        for done in engine.run(job, tasks):
+            if done.result is None:
+                raise TooManyFailuresError(
+                    f"a unit could not be measured: {done.error}",
+                    where=", ".join(f.path for f in done.task.unit.slice.files[:3]),
+                )
+            report: UnitReport = done.result
+            seen, failed = seen + report.samples, failed + report.failed
+            clock.spent(report.seconds)
+            clock.peak_rss_mb = max(clock.peak_rss_mb, done.peak_rss_mb)
+            progress.update(samples=report.samples, bytes=report.size_bytes, failed=report.failed)
+            _stop_early(prepared.recipe, seen, failed, options)
+    prepared.known.fragments.refresh()
+    return seen
+
+
+def _expected(tasks: list[MeasureTask]) -> int | None:
+    counts = [len(t.rows) if t.rows is not None else t.unit.max_rows or t.unit.slice.samples for t in tasks]
+    return None if None in counts else sum(c or 0 for c in counts)
+
+
+EARLY_SAMPLES = 1000
+"""Samples seen before `max_failed` may stop a run that is still measuring."""
+
+
+def _stop_early(recipe: Recipe, seen: int, failed: int, options: Options) -> None:
+    if options.strict and failed:
+        raise TooManyFailuresError(
+            f"{failed} of {seen} samples failed and --strict was given", fix="`sluice why` tells more"
+        )
+    if recipe.max_failed is not None and seen >= EARLY_SAMPLES and failed > recipe.max_failed * seen:
+        raise TooManyFailuresError(
+            f"{failed} of the first {seen} samples failed, more than max_failed allows"
+            f" ({recipe.max_failed:.2%})",
+            fix="look at the source, or raise `max_failed`",
+        )
+
+
+def _judge_failures(prepared: Prepared, fates: Fates, options: Options) -> None:
+    counts = fates.counts()
+    _stop_early(prepared.recipe, 0, counts["failed"], options)
+    allowed = prepared.recipe.max_failed
+    if allowed is not None and counts["failed"] > allowed * counts["read"]:
+        raise TooManyFailuresError(
+            f"{counts['failed']} of {counts['read']} samples failed, more than max_failed allows"
+            f" ({allowed:.2%})",
+            fix="look at the failures, or raise `max_failed`",
+        )
+
+
+def _compacted(prepared: Prepared, upto_pass: int) -> Table:
+    """The wide table of the columns of the first passes."""
+    wanted = {i for p in prepared.plan.passes[: upto_pass + 1] for i in p.instances}
+    marks = {i.fingerprint for i in wanted}
+    columns: list[Column] = [c for c in prepared.plan.columns if c.fingerprint in marks]
+    cells = prepared.known.cells(prepared.units, columns)
+    place = prepared.store / "samples" / table_digest(cells, columns)
+    compact(place, cells, columns)
+    return Table(place)
+
+
+def _decide(prepared: Prepared, table: Table, upto: int | None) -> Fates:
+    recipe = prepared.recipe
+    return decide(
+        table,
+        recipe.steps,
+        prepared.plan.rules,
+        prepared.registry,
+        prepared.store,
+        item_errors=recipe.item_errors,
+        upto=upto,
+    )
+
+
+def _summary(
+    prepared: Prepared, engine: Engine, table: Table, fates: Fates, delivery: Delivery, clock: Clock
+) -> dict[str, Any]:
+    counts = fates.counts()
+    reasons: dict[str, int] = {}
+    for reason in fates.reason:
+        if reason is not None:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    seconds = perf_counter() - clock.started
+    own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        **counts,
+        "by_rule": {y.name: y.first_failing for y in fates.yields},
+        "failures": dict(sorted(reasons.items(), key=lambda r: (-r[1], r[0]))),
+        "output": prepared.run.output.url,
+        "run": prepared.run.location.url,
+        "store": prepared.store.url,
+        "shards": delivery.shards,
+        "size_bytes": delivery.size_bytes,
+        "seconds": round(seconds, 3),
+        "items_per_second": round(counts["read"] / seconds, 1) if seconds else None,
+        "peak_rss_mb": round(own_mb + engine.workers * clock.peak_rss_mb, 1),
+        "workers": engine.workers,
+        "steps": clock.steps,
+        "yields": [asdict(y) for y in fates.yields],
+        "cost": [
+            {"operator": n, "seconds": round(s, 4)}
+            for n, s in sorted(clock.operators.items(), key=lambda c: -c[1])
+        ],
+        "table": table.location.url,
+        "recipe": prepared.recipe.title,
+    }

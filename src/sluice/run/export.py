@@ -1,0 +1,134 @@
+"""The writing job: each shard an independent task that reads its members again and verifies them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from sluice.errors import StorageError
+from sluice.read import Slice
+from sluice.run.batches import with_root
+from sluice.run.engine import Beat, Quarantine, rest
+from sluice.run.measure import SourceRef
+from sluice.sample import Batch, Sample
+from sluice.storage import Location
+from sluice.write import ShardResult, Writer, open_writer
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """One shard: its samples (views, on Arrow), their fields, and where to read again what has no address.
+
+    `slices` lists, in order, a slice of the source and the rows to take from it; empty where every member
+    can be fetched by its view. `digest` is that of all this and the writer's settings: a shard whose ledger
+    has the same digest is done.
+    """
+
+    index: int
+    samples: bytes
+    fields: bytes | None
+    slices: tuple[tuple[Slice, tuple[int, ...]], ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What one shard came to: samples and bytes written, and positions that failed with their reason."""
+
+    index: int
+    samples: int
+    size_bytes: int
+    failed: dict[int, str]
+
+
+class WriteJob:
+    """Writes shards. The same object serves every worker."""
+
+    def __init__(
+        self, source: SourceRef, output: str, ledger: str, format: str, settings: Mapping[str, Any]
+    ) -> None:
+        self.source, self.output, self.ledger = source, output, ledger
+        self.format, self.settings = format, dict(settings)
+
+    def open(self) -> None:
+        """Open this worker's reader and writer."""
+        self._reader = self.source.open()
+        self._writer: Writer = open_writer(Location(self.output), self.format, **self.settings)
+
+    def step_name(self, step: int) -> str:
+        """What the worker was doing, for messages."""
+        return f"writing {self.format}"
+
+    def __call__(self, task: WriteTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> WriteReport:
+        """Write one shard, whole or not at all, then note it in the ledger."""
+        rest(beat)
+        samples = list(Batch(from_ipc(task.samples).combine_chunks().to_batches()[0]).samples())
+        fields = from_ipc(task.fields) if task.fields is not None else None
+        result = self._writer.write_shard(task.index, self._with_bytes(task, samples), fields)
+        entry = {"digest": task.digest, **_entry(result)}
+        name = f"{task.index:05d}.json"
+        (Location(self.ledger) / name).write(json.dumps(entry, indent=1, sort_keys=True).encode())
+        size = sum(f.size for f in result.files)
+        return WriteReport(task.index, result.samples, size, result.failed)
+
+    def _with_bytes(self, task: WriteTask, samples: list[Sample]) -> Iterator[Sample | None]:
+        if not task.slices:
+            for sample in samples:
+                yield with_root(sample, self.source.root)
+            return
+        again = self._read_again(task.slices)
+        for sample in samples:
+            found = next(again, None)
+            yield None if found is None or found.id != sample.id else _merged(sample, found)
+
+    def _read_again(self, slices: Sequence[tuple[Slice, tuple[int, ...]]]) -> Iterator[Sample | None]:
+        for part, rows in slices:
+            try:
+                found = list(self._reader.read(part, set(rows)))
+            except StorageError:
+                found = []
+            yield from found if len(found) == len(rows) else [None] * len(rows)
+
+
+def _merged(known: Sample, found: Sample) -> Sample:
+    """The sample as read again, under its output key, with the hashes known from measuring."""
+    items = []
+    for i, item in enumerate(found.items):
+        hash_known = known.items[i].hash if i < len(known.items) else None
+        items.append(replace(item, hash=hash_known))
+    return replace(found, key=known.key, items=tuple(items))
+
+
+def _entry(result: ShardResult) -> dict[str, Any]:
+    return {
+        "files": [asdict(f) for f in result.files],
+        "samples": result.samples,
+        "failed": {str(k): v for k, v in result.failed.items()},
+    }
+
+
+def to_ipc(table: pa.Table) -> bytes:
+    """A table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def from_ipc(data: bytes) -> pa.Table:
+    """The table in an Arrow IPC stream."""
+    return pa.ipc.open_stream(pa.BufferReader(data)).read_all()
+
+
+def task_digest(parts: Sequence[bytes | None], settings: object) -> str:
+    """The digest by which a shard is known: its members, their fields and the writer's settings."""
+    hasher = xxhash.xxh3_128(json.dumps(settings, sort_keys=True, default=str).encode())
+    for part in parts:
+        hasher.update(b"\0" if part is None else part)
+    return hasher.hexdigest()

@@ -1,0 +1,149 @@
+"""Before anything runs: the source is looked at, the recipe resolved, and the plan locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import xxhash
+
+import sluice
+from sluice.errors import SourceError, UsageError
+from sluice.operator import Registry, registry
+from sluice.operator.instance import library_version
+from sluice.plan import Plan, Unit, cut, plan, with_known_content
+from sluice.read import Reader, detect_format, open_reader
+from sluice.read.source import Source as SourceFiles
+from sluice.recipe.check import FieldType, Kind
+from sluice.recipe.lock import ColumnLock, Lock
+from sluice.recipe.recipe import Recipe, Source
+from sluice.run.known import ContentCheck, Known, base_mark
+from sluice.run.measure import SourceRef
+from sluice.sample import Sample
+from sluice.storage import Location
+from sluice.store import Fragments, RunDir
+
+PEEKED_SAMPLES = 32
+"""Samples looked at to learn the source's own columns and whether samples have several items of a kind."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe ready to run."""
+
+    recipe: Recipe
+    registry: Registry
+    plan: Plan
+    reader: Reader
+    source: SourceRef
+    known: Known
+    units: tuple[Unit, ...]
+    run: RunDir
+    store: Location
+    lock: Lock
+
+
+def prepare(
+    recipe: Recipe,
+    *,
+    output: str | None = None,
+    run: str | None = None,
+    store: str | None = None,
+    operators: Registry | None = None,
+    retry_failed: bool = False,
+) -> Prepared:
+    """Resolve a recipe: list its source, cut it into units, bind its operators, check its rules.
+
+    `output`, `run` and `store` say where the output, what the run remembers and the store lie; by default the
+    recipe's `write.path`, `_sluice` in it and `sluice-store` beside it. Touches no media beyond a look at
+    the first samples. Raises RecipeError, SourceError or UsageError before any work.
+    """
+    reader, source = open_source(recipe.source)
+    place = _output(recipe, output)
+    run_dir = RunDir.of(place, Location(run) if run else None)
+    store_place = Location(store) if store else place.parent / "sluice-store"
+    found = operators or registry()
+    peeked = _peek(reader)
+    resolved = plan(recipe, found, _source_fields(peeked), _multiple(peeked))
+    known = Known(Fragments(store_place / "fragments"), base_mark(reader), retry_failed)
+    settings = {"columns": str(recipe.source.columns)} if recipe.source.columns else {}
+    cut_units = cut(reader, settings=settings, limit=recipe.source.limit)
+    check = ContentCheck(known.fragments, source.root)
+    units = tuple(with_known_content(cut_units, known.fragments.listing(), check))
+    if not units:
+        raise SourceError(
+            "the source is empty", where=recipe.source.path, fix="check the path or the pattern"
+        )
+    lock = _lock(recipe, resolved, units)
+    return Prepared(recipe, found, resolved, reader, source, known, units, run_dir, store_place, lock)
+
+
+def open_source(source: Source) -> tuple[Reader, SourceRef]:
+    """The reader of a recipe's source, and how workers open it."""
+    place = Location(source.path)
+    name = source.format or detect_format(place)
+    reader = open_reader(place, format=name, columns=source.columns)
+    root = SourceFiles.of(place).root.url.rstrip("/") + "/"
+    return reader, SourceRef(place.url, name, root, source.columns)
+
+
+def _output(recipe: Recipe, output: str | None) -> Location:
+    path = output or (recipe.write.path if recipe.write else None)
+    if path is None:
+        raise UsageError(
+            "the recipe does not say where its results go", fix="add `write: {path: …}` or give --output"
+        )
+    return Location(path)
+
+
+def _peek(reader: Reader) -> list[Sample]:
+    first = next(iter(reader.slices()), None)
+    return list(islice(reader.read(first), PEEKED_SAMPLES)) if first else []
+
+
+def _source_fields(samples: list[Sample]) -> dict[str, FieldType]:
+    kinds: dict[type, Kind] = {int: "number", float: "number", str: "text", bool: "bool"}
+    found: dict[str, FieldType] = {}
+    for sample in samples:
+        for name, value in sample.fields.items():
+            if type(value) in kinds and name not in found:
+                found[name] = FieldType(name, kinds[type(value)])
+    return found
+
+
+def _multiple(samples: list[Sample]) -> dict[str, bool]:
+    """Modalities of which a sample seen has several items; others are not known yet."""
+    return {
+        item.modality: True
+        for sample in samples
+        for item in sample.items
+        if len(sample.of(item.modality)) > 1
+    }
+
+
+def _lock(recipe: Recipe, resolved: Plan, units: tuple[Unit, ...]) -> Lock:
+    listing = xxhash.xxh3_128_hexdigest("\n".join(u.key for u in units).encode())
+    return Lock(
+        sluice=sluice.__version__,
+        recipe=recipe.to_data(full=True),
+        columns=tuple(_column_locks(resolved)),
+        source_digest=listing,
+        seeds={f"steps.{n}": s.seed for n, s in enumerate(recipe.steps) if hasattr(s, "seed")},
+    )
+
+
+def _column_locks(resolved: Plan) -> Iterator[ColumnLock]:
+    for instance in resolved.instances:
+        used: Mapping[str, str] = {
+            name: library_version(name) for i in instance.closure() for name in i.spec.libraries
+        }
+        for output in instance.outputs:
+            yield ColumnLock(
+                column=output.name,
+                operator=instance.spec.name,
+                version=instance.spec.version,
+                fingerprint=instance.fingerprint,
+                settings=dict(instance.settings),
+                libraries=dict(used),
+            )

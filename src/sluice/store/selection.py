@@ -1,0 +1,150 @@
+"""The selection file: every sample that was read, with its fate, its failing rules and its margins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sluice.recipe.expression import Compare, Number, Rule
+from sluice.recipe.margins import Atom, atoms, compile_margin
+from sluice.recipe.steps import Step
+from sluice.storage import Location
+from sluice.store.decide import FATES, Fates, step_name
+from sluice.store.rules import layout_of
+from sluice.store.table import Table
+
+_INFO = b"sluice.margins"
+CHUNK_ROWS = 1 << 16
+
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One margin column: which atomic comparison of which step it belongs to, and its scale.
+
+    The column holds value − bound in units of `scale`, the field's interquartile range (1 where that is 0
+    or unknown), positive where it passes. `op` and `bound` are given where a field is compared with a number.
+    """
+
+    column: str
+    step: int
+    field: str
+    text: str
+    op: str
+    bound: float | None
+    scale: float
+
+
+def margins_of(
+    table: Table, steps: Sequence[Step], rules: Mapping[int, Rule], connection: Any
+) -> list[tuple[Margin, Atom]]:
+    """The margins that a selection of these rules stores."""
+    found: list[tuple[Margin, Atom]] = []
+    layout = layout_of(table)
+    for number in sorted(rules):
+        if steps[number].key != "keep":
+            continue
+        for atom in atoms(rules[number]):
+            op, bound = _cut(atom)
+            scale = _spread(connection, layout[atom.field].aggregate("mean")) if atom.field else 1.0
+            column = f"margin_{len(found)}"
+            found.append((Margin(column, number, atom.field, atom.text, op, bound, scale), atom))
+    return found
+
+
+def _cut(atom: Atom) -> tuple[str, float | None]:
+    match atom.comparison:
+        case Compare(op, _, Number(value)):
+            return op, float(value)
+        case Compare(op, Number(value), _):
+            return _FLIPPED[op], float(value)
+    return "", None
+
+
+def _spread(connection: Any, column: str) -> float:
+    quartiles = connection.execute(
+        f"SELECT quantile_cont(CAST({column} AS DOUBLE), [0.25, 0.75]) FROM samples"
+    ).fetchone()
+    if not quartiles or quartiles[0] is None or None in quartiles[0]:
+        return 1.0
+    low, high = quartiles[0]
+    return float(high - low) or 1.0
+
+
+def write_selection(
+    target: Location,
+    table: Table,
+    steps: Sequence[Step],
+    rules: Mapping[int, Rule],
+    fates: Fates,
+    placed: Mapping[str, np.ndarray[Any, Any]] | None = None,
+) -> list[Margin]:
+    """Write the selection in source order, in chunks; the margins' meaning goes into its metadata.
+
+    `placed` adds columns (`shard`, int32) by name, one entry a sample.
+    """
+    connection = table.connect()
+    margins = margins_of(table, steps, rules, connection)
+    layout = layout_of(table)
+    columns = [f"({compile_margin(atom, layout)}) / {m.scale!r} AS {m.column}" for m, atom in margins]
+    relation = connection.execute(f"SELECT {', '.join(['ordinal', 'id', 'key', *columns])} FROM samples")
+    names = [step_name(n, s) for n, s in enumerate(steps)]
+    info = json.dumps([asdict(m) for m, _ in margins]).encode()
+    with target.writer() as sink:
+        writer: Any = None
+        for batch in _batches(relation):
+            chunk = _with_fates(batch, fates, names, placed or {}).replace_schema_metadata({_INFO: info})
+            if writer is None:
+                writer = pq.ParquetWriter(sink, chunk.schema, compression="zstd")
+            writer.write_table(chunk, row_group_size=CHUNK_ROWS)
+        if writer is None:
+            empty = pa.table({"ordinal": pa.array([], pa.int64()), "fate": pa.array([], pa.string())})
+            writer = pq.ParquetWriter(sink, empty.schema)
+        writer.close()
+    return [m for m, _ in margins]
+
+
+def _batches(relation: Any) -> Iterator[pa.Table]:
+    for batch in relation.to_arrow_reader(CHUNK_ROWS):
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch])
+
+
+def _with_fates(
+    batch: pa.Table, fates: Fates, names: list[str], placed: Mapping[str, np.ndarray[Any, Any]]
+) -> pa.Table:
+    start = batch.column("ordinal")[0].as_py()
+    here = slice(start, start + batch.num_rows)
+    step = fates.step[here]
+    failing: list[list[str]] = [[] for _ in range(batch.num_rows)]
+    for number in fates.verdicts:
+        for row in np.flatnonzero(fates.fails(number)[here] & (fates.fate[here] != FATES.index("failed"))):
+            failing[row].append(names[number])
+    twins = fates.duplicate_of[here]
+    extra = {
+        "fate": pa.array([FATES[f] for f in fates.fate[here]], pa.string()),
+        "rule": pa.array([names[s] if s >= 0 else None for s in step], pa.string()),
+        "failing": pa.array(failing, pa.list_(pa.string())),
+        "reason": pa.array(fates.reason[here], pa.string()),
+        "duplicate_of": pa.array(twins, pa.int64(), mask=twins < 0),
+        "similarity": pa.array(fates.score[here], pa.float32(), mask=np.isnan(fates.score[here])),
+    }
+    for name, values in placed.items():
+        extra[name] = pa.array(values[here], mask=values[here] < 0)
+    for name, values in extra.items():
+        batch = batch.append_column(name, values)
+    return batch
+
+
+def read_margins(selection: Location) -> list[Margin]:
+    """The margins' meaning, from a selection's metadata."""
+    source: Any = selection.path if selection.is_local else pa.BufferReader(selection.read())
+    metadata = pq.read_schema(source).metadata or {}
+    return [Margin(**m) for m in json.loads(metadata.get(_INFO, b"[]"))]
