@@ -27,6 +27,8 @@ class Slice:
     `start` and `stop` are the reader's own coordinates in a single shard (byte offsets in a tar or JSONL,
     row groups or rows in Parquet); 0 and None mean the whole. `first_row` is the row, within its shard, of
     the slice's first sample. `samples` and `size_bytes` are what listing could tell (None: not known yet).
+    `apart` names tar keys whose members stand in several places of the shard, by hash, and whether this is
+    the slice that reports them.
     """
 
     files: tuple[FileStat, ...]
@@ -35,6 +37,7 @@ class Slice:
     first_row: int = 0
     samples: int | None = None
     size_bytes: int = 0
+    apart: tuple[tuple[int, bool], ...] = ()
 
 
 class Reader(Protocol):
