@@ -76,14 +76,25 @@ class FakeRun:
 
 
 _FATES = pa.schema(
-    [("ordinal", pa.int64()), ("fate", pa.string()), ("rule", pa.string()), ("failing", pa.list_(pa.string()))]
+    [
+        ("ordinal", pa.int64()),
+        ("fate", pa.string()),
+        ("rule", pa.string()),
+        ("failing", pa.list_(pa.string())),
+    ]
     + [("reason", pa.string()), ("duplicate_of", pa.int64()), ("similarity", pa.float32())]
     + [(f"margin_{k}", pa.float64()) for k in range(5)]
 )
 
 
 def _measured(ordinal: int, key: str, data: bytes | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"ordinal": ordinal, "id": f"{ordinal:032x}", "key": key, "reason": None, "dhash": None}
+    row: dict[str, Any] = {
+        "ordinal": ordinal,
+        "id": f"{ordinal:032x}",
+        "key": key,
+        "reason": None,
+        "dhash": None,
+    }
     row |= dict.fromkeys(FIELDS) | {"size_bytes": len(data or b"")}
     try:
         rgb = decode(data or b"")
@@ -92,7 +103,13 @@ def _measured(ordinal: int, key: str, data: bytes | None) -> dict[str, Any]:
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     height, width = gray.shape
     small = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
-    kind = "PNG" if (data or b"").startswith(b"\x89PNG") else "JPEG" if (data or b"")[:2] == b"\xff\xd8" else "other"
+    kind = (
+        "PNG"
+        if (data or b"").startswith(b"\x89PNG")
+        else "JPEG"
+        if (data or b"")[:2] == b"\xff\xd8"
+        else "other"
+    )
     return row | {
         "image_width_px": width,
         "image_height_px": height,
@@ -133,14 +150,21 @@ def _judged(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         near = [(bin(s["dhash"] ^ k["dhash"]).count("1"), k["ordinal"]) for k in kept]
         if near and min(near)[0] <= 6:
             distance, twin = min(near)
-            fate |= {"fate": "duplicate", "rule": RULES[-1].name, "duplicate_of": twin, "similarity": distance}
+            fate |= {
+                "fate": "duplicate",
+                "rule": RULES[-1].name,
+                "duplicate_of": twin,
+                "similarity": distance,
+            }
         else:
             kept.append(s)
     return fates
 
 
 def _summary(samples: list[dict[str, Any]], fates: list[dict[str, Any]]) -> dict[str, Any]:
-    counts = {name: sum(f["fate"] == name for f in fates) for name in ("kept", "dropped", "duplicate", "failed")}
+    counts = {
+        name: sum(f["fate"] == name for f in fates) for name in ("kept", "dropped", "duplicate", "failed")
+    }
     left, yields, by_rule = len(samples) - counts["failed"], [], {}
     for rule in RULES:
         first = sum(f.get("rule") == rule.name for f in fates)

@@ -11,7 +11,13 @@ from sluice.view.html import Html, element, isolated, join
 
 def failures(counts: Mapping[str, int], keys: Mapping[str, list[str]]) -> Html:
     """Failed samples by reason, most frequent first, with the keys of the first."""
-    head = element("tr", *(element("th", t, scope="col") for t in ("reason", "samples", "keys")))
+    head = element(
+        "tr",
+        *(
+            element("th", t, scope="col", cls="num" if t == "samples" else None)
+            for t in ("reason", "samples", "keys")
+        ),
+    )
     body = []
     for reason, n in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0])):
         shown = [element("li", element("code", isolated(k))) for k in keys.get(reason, [])]
@@ -20,7 +26,9 @@ def failures(counts: Mapping[str, int], keys: Mapping[str, list[str]]) -> Html:
             shown.append(element("li", f"and {number.count(more)} more"))
         cells = element("th", isolated(reason), scope="row"), element("td", number.count(n), cls="num")
         body.append(element("tr", *cells, element("td", element("ul", *shown, cls="keys"))))
-    return element("div", element("table", element("thead", head), element("tbody", *body)), cls="scroll")
+    return element(
+        "div", element("table", element("thead", head), element("tbody", *body)), cls="scroll failures"
+    )
 
 
 def times(steps: Sequence[Mapping[str, Any]], cost: Sequence[Mapping[str, Any]]) -> Html:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 from sluice.view.scale import Scale
 from sluice.view.source import AtomLike, RunLike, cuts, quoted, rows
 
 BINS = 48
 """Bars in a histogram: enough to show a shape, wide enough to be hit by a finger on a phone."""
+_ZERO, _NO_VALUE = -1, -2
 HEAVY_TAIL = 12.0
 """A field goes on a logarithmic axis where its 99.5th percentile is this many times its median."""
 
@@ -35,8 +35,9 @@ class Bin:
 class Histogram:
     """Bins from left to right on their axis.
 
-    `below` and `above` count values beyond the axis, which lie in the outermost bins; `nulls` samples without
-    a value; `zero` the values ≤ 0 that a logarithmic axis cannot hold (they have a bar of their own).
+    `below` and `above` count values beyond the axis, which lie in the outermost bins; `nulls` values that
+    are missing though the sample did not fail; `zero` the values ≤ 0 that a logarithmic axis cannot hold
+    (they have a bar of their own).
     """
 
     scale: Scale
@@ -64,16 +65,13 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    n: int
     low: float
     high: float
     q_low: float
     median: float
     q_high: float
     positive_low: float | None
-    not_positive: int
     whole: bool
-    nulls: int
 
 
 @dataclass(slots=True)
@@ -108,10 +106,9 @@ def histogram(
     closed_right = bool(lines) and lines[0][0] in ("<=", ">")
     counted = _counts(run, values, rule, scale, step, closed_right)
     n = max(1, round((scale.forward(scale.high) - scale.forward(scale.low)) / step))
-    bins = tuple(_bin(scale, step, i, counted.get(i, (0, 0, 0))) for i in range(n))
-    zero = Bin(0, 0, *counted[-1]) if scale.log and -1 in counted else None
-    below, above = _outside(run, values, scale)
-    return Histogram(scale, bins, zero, below, above, extent.nulls)
+    bins = tuple(_bin(scale, step, i, counted.bins.get(i, (0, 0, 0))) for i in range(n))
+    zero = Bin(0, 0, *counted.bins[_ZERO]) if _ZERO in counted.bins else None
+    return Histogram(scale, bins, zero, counted.below, counted.above, counted.nulls)
 
 
 def categories(run: RunLike, name: str, rule: str, most: int = 12) -> list[Category]:
@@ -137,10 +134,9 @@ def _extent(run: RunLike, values: _Values) -> _Extent | None:
     found = rows(
         run,
         f"""SELECT count(v) FILTER (isfinite(v)) AS n, min(v) FILTER (isfinite(v)) AS low,
-                max(v) FILTER (isfinite(v)) AS high, count(*) - count(v) AS nulls,
+                max(v) FILTER (isfinite(v)) AS high,
                 approx_quantile(v, [0.005, 0.5, 0.995]) FILTER (isfinite(v)) AS q,
                 min(v) FILTER (v > 0) AS positive_low,
-                count(v) FILTER (v <= 0) AS not_positive,
                 bool_and(v = floor(v)) FILTER (isfinite(v)) AS whole
             FROM ({values.sql})""",
     )[0]
@@ -148,9 +144,8 @@ def _extent(run: RunLike, values: _Values) -> _Extent | None:
         return None
     q_low, median, q_high = found["q"]
     return _Extent(
-        found["n"], found["low"], found["high"], q_low, median, q_high,
-        found["positive_low"], found["not_positive"], bool(found["whole"]), found["nulls"],
-    )  # fmt: skip
+        found["low"], found["high"], q_low, median, q_high, found["positive_low"], bool(found["whole"])
+    )
 
 
 def _axis(extent: _Extent, bounds: list[float]) -> tuple[Scale, float]:
@@ -188,9 +183,17 @@ def _linear_ends(extent: _Extent) -> tuple[float, float]:
     return low, high
 
 
+@dataclass(slots=True)
+class _Counted:
+    bins: dict[int, tuple[int, int, int]]
+    below: int
+    above: int
+    nulls: int
+
+
 def _counts(
     run: RunLike, values: _Values, rule: str, scale: Scale, step: float, closed_right: bool
-) -> dict[int, tuple[int, int, int]]:
+) -> _Counted:
     start = scale.forward(scale.low)
     axis = "log10(v)" if scale.log else "v"
     last = max(0, round((scale.forward(scale.high) - start) / step) - 1)
@@ -199,30 +202,31 @@ def _counts(
     place = f"({axis} - {start!r}) / {step!r}"
     index = f"ceil({place} - 1e-9) - 1" if closed_right else f"floor({place} + 1e-9)"
     index = f"CAST(greatest(0, least({last}, {index})) AS INTEGER)"
-    if scale.log:
-        index = f"CASE WHEN v > 0 THEN {index} ELSE -1 END"
+    low, high = f"{scale.low!r} - 1e-9 * {step!r}", f"{scale.high!r} + 1e-9 * {step!r}"
     found = rows(
         run,
-        f"""SELECT bin, {_FATE_SUMS}
-            FROM (SELECT ordinal, {index} AS bin FROM ({values.sql}) WHERE isfinite(v))
+        f"""SELECT bin, {_FATE_SUMS}, count(*) FILTER (fate <> 'failed') AS judged,
+                count(*) FILTER (v > 0 AND v < {low}) + count(*) FILTER (v <= 0 AND {not scale.log} AND v < {low})
+                    AS below,
+                count(*) FILTER (v > {high}) AS above
+            FROM (SELECT ordinal, v, CASE WHEN v IS NULL OR NOT isfinite(v) THEN {_NO_VALUE}
+                                          WHEN v <= 0 AND {scale.log} THEN {_ZERO} ELSE {index} END AS bin
+                  FROM ({values.sql}))
             JOIN fates USING (ordinal) GROUP BY bin""",
         rule,
         rule,
     )
-    return {r["bin"]: (r["kept"], r["here"], r["elsewhere"]) for r in found}
+    by_bin = {r["bin"]: r for r in found}
+    absent = by_bin.pop(_NO_VALUE, {"judged": 0})
+    return _Counted(
+        {k: (r["kept"], r["here"], r["elsewhere"]) for k, r in by_bin.items()},
+        sum(r["below"] for r in by_bin.values()),
+        sum(r["above"] for r in by_bin.values()),
+        absent["judged"],
+    )
 
 
 def _bin(scale: Scale, step: float, index: int, counts: tuple[int, int, int]) -> Bin:
     start = scale.forward(scale.low) + index * step
     low, high = (10.0**start, 10.0 ** (start + step)) if scale.log else (start, start + step)
     return Bin(low, high, *counts)
-
-
-def _outside(run: RunLike, values: _Values, scale: Scale) -> tuple[int, int]:
-    below = f"v < {scale.low!r} - 1e-9 * abs({scale.low!r})" if not scale.log else "FALSE"
-    found: dict[str, Any] = rows(
-        run,
-        f"""SELECT count(*) FILTER ({below}) AS below, count(*) FILTER (v > {scale.high!r}) AS above
-            FROM ({values.sql}) WHERE isfinite(v)""",
-    )[0]
-    return found["below"], found["above"]

@@ -172,7 +172,7 @@ def yield_table(run: RunLike) -> Html | None:
     body = [
         element("tr", _rule_cell(y["rule"], texts.get(y["rule"], "")), *map(_cell, _values(y))) for y in found
     ]
-    table = element("table", element("thead", element("tr", *head)), element("tbody", *body))
+    table = element("table", element("thead", element("tr", *head)), element("tbody", *body), cls="yield")
     notes = "; ".join(f"{title}: {why}" for _, title, why in _COLUMNS)
     return join(element("div", table, cls="scroll"), element("p", f"{notes}.", cls="note"))
 

@@ -44,8 +44,8 @@ class Tiles:
             return element("div", "left out to keep this page small", cls="no-face")
         self._left -= len(data)
         source = "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
-        return element("img", src=source, alt=f"picture of sample {pick.key}", width=width, height=height,
-                       loading="lazy", decoding="async")  # fmt: skip
+        alt = f"picture of sample {pick.key}"
+        return element("img", src=source, alt=alt, width=width, height=height, decoding="async")
 
     def _make(self, ordinal: int) -> tuple[bytes, int, int] | str:
         try:
