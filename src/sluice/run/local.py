@@ -120,7 +120,7 @@ class LocalEngine:
         """After Ctrl-C: no new tasks, but those under way may end."""
         if self._notice is not None and crew.busy:
             self._notice(
-                f"finishing {crew.busy} units under way (at most {self.grace_s:g} s); Ctrl-C again stops at once"
+                f"finishing {crew.busy} units (at most {self.grace_s:g} s); Ctrl-C again stops at once"
             )
         deadline = monotonic() + self.grace_s
         while not crew.idle and monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The inside of a worker process: obeys its supervisor, cannot hurt its neighbours, never outlives its driver."""
+"""The inside of a worker process: obeys its supervisor and never outlives its driver."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _die_with_driver() -> None:
     driver = multiprocessing.parent_process()
     if driver is None:
         return
-    # Where the driver itself is the parent the signal would already come when the *thread* ends that started us.
+    # Were the driver itself our parent, the signal would come as soon as the thread that started us ends.
     if sys.platform == "linux" and os.getppid() != driver.pid:
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
