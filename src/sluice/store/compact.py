@@ -80,7 +80,7 @@ def compact(target: Location, units: Sequence[UnitCells], columns: Sequence[Colu
         "parts": parts,
         "max_items": max_items,
         "passthrough": {name: str(kind) for name, kind in passthrough.items()},
-        "units": [unit.key for unit in units],
+        "units_digest": xxhash.xxh3_128_hexdigest("\n".join(unit.key for unit in units).encode()),
         "columns": [_describe(c, max_items, c.name in absent) for c in columns],
     }
     (target / "index.json").write(json.dumps(index, indent=1, sort_keys=True).encode())

@@ -106,10 +106,13 @@ def decide(
     *,
     item_errors: str = "drop_item",
     upto: int | None = None,
+    compare: bool = True,
 ) -> Fates:
     """The fates of a table's samples under these steps (their first `upto`), in order.
 
-    Rules are evaluated for every sample, so that all failing ones are known, not only the first.
+    Rules are evaluated for every sample, so that all failing ones are known, not only the first. With
+    `compare=False` duplicates are resolved among stored pairs only, and samples that were never compared
+    are counted instead (`never_compared`).
     """
     fates = _start(table, item_errors)
     alive = fates.kept
@@ -125,7 +128,7 @@ def decide(
         if isinstance(step, Keep):
             _drop(fates, alive & fates.fails(number), number, DROPPED)
         elif isinstance(step, Dedup):
-            _deduplicate(fates, alive, table, number, step, registry, store, connection)
+            _deduplicate(fates, alive, table, number, step, registry, store, connection, compare)
         elif isinstance(step, SampleStep):
             _drop(fates, alive & ~_sampled(table, step, alive), number, DROPPED)
         alive = fates.kept
@@ -168,12 +171,14 @@ def _deduplicate(
     registry: Registry,
     store: Location,
     connection: Any,
+    compare: bool,
 ) -> None:
     kind = table.columns[step.by].kind if step.by in table.columns else "text"
     instance = deduplicator_for(step, kind, registry)
-    pairs, _ = near_pairs(table, step, instance, alive, store)
+    found = near_pairs(table, step, instance, alive, store, compute=compare)
+    fates.never_compared += int((alive & ~found.samples).sum())
     order = _order(table, step, connection)
-    groups = resolve(len(alive), pairs, order, step.semantics, among=alive)
+    groups = resolve(len(alive), found.pairs, order, step.semantics, among=alive)
     twins = groups.duplicate_of >= 0
     _drop(fates, twins, number, DUPLICATE)
     fates.duplicate_of[twins] = groups.duplicate_of[twins]
@@ -187,7 +192,7 @@ def _order(table: Table, step: Dedup, connection: Any) -> NDArray[np.int64]:
         return np.arange(len(table))
     names = [name for name, _ in step.order]
     picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
-    found = connection.execute(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
+    found = connection.sql(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
     columns = {name: found.column(f"f{k}") for k, name in enumerate(names)}
     return keep_order(columns, found.column("id"), step.keep_by)
 

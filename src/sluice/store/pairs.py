@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,25 +42,55 @@ def deduplicator_for(step: Dedup, kind: str, registry: Registry) -> Instance:
     )
 
 
-def near_pairs(
-    table: Table, step: Dedup, instance: Instance, alive: NDArray[np.bool_], store: Location
-) -> tuple[Pairs, bool]:
-    """Pairs of ordinals among the samples alive, from the store if these were compared before.
+@dataclass(frozen=True)
+class Compared:
+    """Near pairs of ordinals, and which samples were compared to find them."""
 
-    Returns the pairs and whether they had to be computed.
+    pairs: Pairs
+    samples: NDArray[np.bool_]
+
+
+def near_pairs(
+    table: Table,
+    step: Dedup,
+    instance: Instance,
+    alive: NDArray[np.bool_],
+    store: Location,
+    *,
+    compute: bool = True,
+) -> Compared:
+    """Pairs of ordinals among the samples alive.
+
+    A stored comparison serves every later selection whose samples it compared; with `compute=False` (a
+    what-if) the largest one is taken even where it lacks some, which the caller counts.
     """
     mark = table.columns[step.by].mark if step.by in table.columns else step.by
-    parts = [table.location.name, mark, instance.fingerprint, xxhash.xxh3_128_hexdigest(np.packbits(alive).tobytes())]
-    place = store / "pairs" / f"{xxhash.xxh3_128_hexdigest(json.dumps(parts).encode())}.parquet"
-    if place.exists():
-        return _read(place), False
+    what = xxhash.xxh3_128_hexdigest(f"{table.units_digest}:{mark}:{instance.fingerprint}".encode())
+    folder = store / "pairs" / what
+    found = _stored(folder, alive, partly=not compute)
+    if found is not None:
+        return found
     ordinals, values = _values(table, step, alive)
-    found = instance.spec.target(values, **instance.settings)
-    pairs = Pairs(
-        found.kind, ordinals[found.a], ordinals[found.b], found.score, found.identical, found.unmatched
-    )
-    _write(place, pairs)
-    return pairs, True
+    found_pairs = instance.spec.target(values, **instance.settings)
+    pairs = replace(found_pairs, a=ordinals[found_pairs.a], b=ordinals[found_pairs.b])
+    name = xxhash.xxh3_64_hexdigest(np.packbits(alive).tobytes())
+    (folder / f"{name}.compared").write(np.packbits(alive).tobytes())
+    _write(folder / f"{name}.parquet", pairs)
+    return Compared(pairs, alive.copy())
+
+
+def _stored(folder: Location, alive: NDArray[np.bool_], partly: bool) -> Compared | None:
+    """A stored comparison of all samples alive (the smallest), or with `partly` of as many as possible."""
+    best: tuple[tuple[int, int], str, NDArray[np.bool_]] | None = None
+    names = [e.path for e in folder.list() if e.path.endswith(".parquet")] if folder.exists() else []
+    for name in names:
+        bits = np.frombuffer((folder / name.replace(".parquet", ".compared")).read(), np.uint8)
+        compared = np.unpackbits(bits, count=len(alive)).astype(bool)
+        lacking = int((alive & ~compared).sum())
+        rank = (lacking, int(compared.sum()))
+        if (partly or lacking == 0) and (best is None or rank < best[0]):
+            best = (rank, name, compared)
+    return Compared(_read(folder / best[1]), best[2]) if best is not None else None
 
 
 def _values(table: Table, step: Dedup, alive: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Any]:

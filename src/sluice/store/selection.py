@@ -94,7 +94,7 @@ def write_selection(
     margins = margins_of(table, steps, rules, connection)
     layout = layout_of(table)
     columns = [f"({compile_margin(atom, layout)}) / {m.scale!r} AS {m.column}" for m, atom in margins]
-    relation = connection.execute(f"SELECT {', '.join(['ordinal', 'id', 'key', *columns])} FROM samples")
+    relation = connection.sql(f"SELECT {', '.join(['ordinal', 'id', 'key', *columns])} FROM samples")
     names = [step_name(n, s) for n, s in enumerate(steps)]
     info = json.dumps([asdict(m) for m, _ in margins]).encode()
     with target.writer() as sink:

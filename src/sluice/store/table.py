@@ -57,6 +57,11 @@ class Table:
         found: Mapping[str, str] = self.index["passthrough"]
         return found
 
+    @property
+    def units_digest(self) -> str:
+        """What the ordinals count: the digest of the units, in order."""
+        return str(self.index["units_digest"])
+
     @cached_property
     def _local(self) -> Path:
         """The folder of the table's files on this machine; remote ones are fetched once."""

@@ -1,0 +1,197 @@
+"""A finished run, opened: its table, fates, rules and samples, for reports, questions and what-ifs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from sluice.errors import StorageError, UsageError
+from sluice.operator import registry
+from sluice.read import Reader, Slice, open_reader
+from sluice.recipe.load import loads
+from sluice.recipe.lock import Lock
+from sluice.recipe.recipe import Recipe
+from sluice.sample import Sample
+from sluice.storage import Location
+from sluice.store.decide import step_name
+from sluice.store.rundir import RunDir
+from sluice.store.selection import Margin, read_margins
+from sluice.store.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAtom:
+    """One atomic comparison of a rule and the column of `fates` that holds its margin."""
+
+    field: str
+    op: str
+    bound: float | None
+    margin_column: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """One step that judges: its name, its text and its comparisons."""
+
+    name: str
+    text: str
+    atoms: tuple[RuleAtom, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMeaning:
+    """What the values of a column mean."""
+
+    unit: str
+    higher_is: str
+    kind: str
+    description: str
+
+
+class Run:
+    """One finished run. Opening it reads a few small files; queries read columns."""
+
+    def __init__(self, place: RunDir) -> None:
+        self.place = place
+        self.facts = place.lock_facts()
+        self.summary: Mapping[str, Any] = json.loads(place.summary.read())
+        self.lock = Lock.read(place.lock)
+
+    @classmethod
+    def open(cls, path: str) -> Run:
+        """The run at a path (its output, or the run directory itself)."""
+        place = RunDir.find(path)
+        if not place.summary.exists():
+            raise UsageError(
+                "this run has not finished", where=path, fix="continue it: give the same `sluice run` again"
+            )
+        return cls(place)
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return str(self.summary["recipe"])
+
+    @property
+    def store(self) -> Location:
+        """The store that holds its columns."""
+        return Location(self.facts["store"])
+
+    @property
+    def lock_text(self) -> str:
+        """The lock as YAML."""
+        return self.place.lock.read().decode()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe as resolved."""
+        return loads(yaml.safe_dump(self.lock.recipe), file=self.place.lock.url)
+
+    @cached_property
+    def table(self) -> Table:
+        """The wide table of the run's columns."""
+        return Table(Location(self.facts["table"]))
+
+    @cached_property
+    def margins(self) -> list[Margin]:
+        """The meaning of the margin columns."""
+        return read_margins(self.place.selection)
+
+    @cached_property
+    def rules(self) -> tuple[RuleText, ...]:
+        """The steps that judge, in their order."""
+        found = []
+        for number, step in enumerate(self.recipe.steps):
+            if step.key in ("keep", "drop_items", "dedup", "sample"):
+                own = [m for m in self.margins if m.step == number]
+                atoms = tuple(RuleAtom(m.field, m.op, m.bound, m.column) for m in own)
+                found.append(RuleText(step_name(number, step), getattr(step, "rule", "") or step.key, atoms))
+        return tuple(found)
+
+    @cached_property
+    def fields(self) -> Mapping[str, FieldMeaning]:
+        """The measured columns and what they mean."""
+        operators = {c.column: c.operator for c in self.lock.columns}
+        known = registry()
+        found = {}
+        for name, column in self.table.columns.items():
+            operator = operators.get(name, "")
+            summary = known.get(operator).summary if operator in known else ""
+            found[name] = FieldMeaning(column.unit, column.higher_is, column.kind, summary)
+        return found
+
+    @cached_property
+    def connection(self) -> Any:
+        """DuckDB with the views `samples` and `fates`."""
+        connection = self.table.connect()
+        selection = self.place.selection
+        if selection.is_local:
+            path = str(selection.path).replace("'", "''")
+            connection.execute(f"CREATE VIEW fates AS SELECT * FROM read_parquet('{path}')")
+        else:
+            connection.register("fates", pq.read_table(pa.BufferReader(selection.read())))
+        return connection
+
+    def query(self, sql: str, *params: Any) -> pa.Table:
+        """The result of a query over `samples` and `fates`."""
+        return self.connection.sql(sql, params=list(params)).to_arrow_table()
+
+    @cached_property
+    def _reader(self) -> Reader:
+        source = self.facts["source"]
+        return open_reader(source["url"], format=source["format"], columns=source["columns"])
+
+    def sample(self, ordinal: int) -> Sample:
+        """One sample with its bytes readable: by its views, else by reading its slice of the source again."""
+        row = self.table.rows([ordinal], ["unit", "row"])[0]
+        if self._reader.addressable:
+            (sample,) = self.table.batch([ordinal])
+            root = self.facts["source"]["root"]
+            return replace(sample, items=tuple(_rooted(item, root) for item in sample.items))
+        part = self._slices[row["unit"]]
+        found = list(self._reader.read(part, {row["row"]}))
+        if not found:
+            raise StorageError("the sample is no longer in the source", where=part.files[0].path)
+        return found[0]
+
+    @cached_property
+    def _slices(self) -> list[Slice]:
+        return list(self._reader.slices())
+
+    def picture(self, ordinal: int) -> bytes | None:
+        """The encoded bytes of the sample's first image; None where it has none or it is gone."""
+        try:
+            return next(
+                (i.media.read() for i in self.sample(ordinal).items if _is_image(i) and i.media), None
+            )
+        except StorageError:
+            return None
+
+    def text(self, ordinal: int) -> str | None:
+        """The sample's first text; None where it has none or it is gone."""
+        for item in self.sample(ordinal).items:
+            if item.modality == "text":
+                if item.text is not None:
+                    return item.text
+                try:
+                    return item.media.read().decode("utf-8", "replace") if item.media else None
+                except StorageError:
+                    return None
+        return None
+
+
+def _is_image(item: Any) -> bool:
+    return bool(item.modality == "image")
+
+
+def _rooted(item: Any, root: str) -> Any:
+    if item.media is None or not item.media.uri:
+        return item
+    return replace(item, media=replace(item.media, uri=root + item.media.uri))

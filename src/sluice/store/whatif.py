@@ -1,0 +1,161 @@
+"""Questions to a finished run: what would other rules keep, and why did this sample go?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sluice.errors import MissingError, UsageError
+from sluice.operator import registry
+from sluice.recipe.check import Fields, FieldType, check
+from sluice.recipe.expression import fields_of
+from sluice.recipe.recipe import Recipe
+from sluice.recipe.steps import Keep, Step
+from sluice.store.decide import Fates, decide, step_name
+from sluice.store.opened import Run
+
+
+def with_rules(recipe: Recipe, rules: Sequence[str]) -> Recipe:
+    """The recipe with these rules in place of its own; its other steps stay, after them."""
+    kept: list[Step] = [Keep.model_validate({"rule": rule}) for rule in rules]
+    kept.extend(step for step in recipe.steps if not isinstance(step, Keep))
+    return recipe.replace(steps=tuple(kept))
+
+
+def what_if(run: Run, rules: Sequence[str]) -> Fates:
+    """The fates under other rules, from stored columns alone: no media is read, nothing is written.
+
+    Duplicates are resolved anew among the new survivors by the stored pairs; `never_compared` counts those
+    that no stored comparison covers. Raises RuleError for a wrong rule, MissingError for a field that this
+    run never measured.
+    """
+    recipe = with_rules(run.recipe, rules)
+    fields = field_types(run)
+    parsed = {}
+    for number, step in enumerate(recipe.steps):
+        if isinstance(step, Keep):
+            rule = step.parsed
+            for found in fields_of(rule.expr):
+                _need_measured(run, found.name, fields)
+            multiple = {m: count > 1 for m, count in run.table.max_items.items()}
+            parsed[number] = check(rule, Fields(fields, multiple))
+    return decide(
+        run.table,
+        recipe.steps,
+        parsed,
+        registry(),
+        run.store,
+        item_errors=recipe.item_errors,
+        compare=False,
+    )
+
+
+def field_types(run: Run) -> dict[str, FieldType]:
+    """Every field of a run that a rule may name."""
+    kinds: dict[str, Any] = {"string": "text", "large_string": "text", "bool": "bool"}
+    fields = {
+        "id": FieldType("id", "text"),
+        "key": FieldType("key", "text"),
+        "size_bytes": FieldType("size_bytes", "number", unit="bytes"),
+    }
+    for name, kind in run.table.passthrough.items():
+        fields[name] = FieldType(name, kinds.get(kind, "number"))
+    for name, column in run.table.columns.items():
+        level: Any = "item" if column.modality else "sample"
+        kind_of: Any = column.kind
+        fields[name] = FieldType(name, kind_of, level, modality=column.modality, unit=column.unit)
+    return fields
+
+
+def _need_measured(run: Run, name: str, fields: dict[str, FieldType]) -> None:
+    if name in fields:
+        if name in run.table.columns and run.table.columns[name].absent:
+            _refuse_absent(run, name)
+        return
+    made_by = {o.name for spec in registry() for o in spec.outputs}
+    if name in made_by:
+        raise MissingError(
+            f"{name!r} was not measured in this run; computing it takes one read of {len(run.table):,} samples",
+            where=run.place.output.url,
+            fix=f"add `- measure: {name}` to the recipe and run it again: only that column is computed",
+        )
+
+
+def _refuse_absent(run: Run, name: str) -> None:
+    column = f'"{name}__absent"'
+    (count,) = run.query(f"SELECT count(*) FILTER ({column}) AS n FROM samples").to_pylist()
+    if count["n"]:
+        raise MissingError(
+            f"{name!r} was never computed for {count['n']:,} of {len(run.table):,} samples: "
+            "a rule before it had dropped them",
+            where=run.place.output.url,
+            fix=f"measure it for all: `- measure: {{{name}: {{when: all}}}}`, then run the recipe again",
+        )
+
+
+def why(run: Run, key: str) -> list[dict[str, Any]]:
+    """All that is known of the samples with this key or id: fate, values, rules with margins, twins, errors.
+
+    Reads one row group of each file. Raises UsageError where there is no such sample.
+    """
+    found = []
+    ordinals = run.table.find(key)
+    for ordinal, row in zip(ordinals, run.table.rows(ordinals), strict=True):
+        if key in (row["key"], row["id"]):
+            found.append(_explained(run, ordinal, row))
+    if not found:
+        near = run.query("SELECT key FROM samples WHERE contains(key, ?) ORDER BY ordinal LIMIT 3", key)
+        names = ", ".join(repr(k) for k in near.column("key").to_pylist())
+        raise UsageError(
+            f"no sample of this run has the key or id {key!r}",
+            where=run.place.output.url,
+            fix=f"did you mean {names}?" if names else "keys are listed in selection.parquet",
+        )
+    return found
+
+
+def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
+    (fate,) = run.query("SELECT * FROM fates WHERE ordinal = ?", ordinal).to_pylist()
+    rules = []
+    for number, step in enumerate(run.recipe.steps):
+        name = step_name(number, step)
+        if isinstance(step, Keep):
+            parts = [
+                {
+                    "comparison": m.text,
+                    "margin": _scaled(fate[m.column], m.scale),
+                    "margin_iqr": fate[m.column],
+                }
+                for m in run.margins
+                if m.step == number
+            ]
+            verdict = None if fate["fate"] == "failed" else name not in (fate["failing"] or [])
+            rules.append({"name": name, "rule": step.rule, "passes": verdict, "margins": parts})
+    twins = run.query(
+        "SELECT key, similarity FROM fates WHERE duplicate_of = ? ORDER BY ordinal LIMIT 100", ordinal
+    ).to_pylist()
+    kept_twin = None
+    if fate["duplicate_of"] is not None:
+        (kept_twin,) = run.query(
+            "SELECT key, id FROM fates WHERE ordinal = ?", fate["duplicate_of"]
+        ).to_pylist()
+    return {
+        "id": row["id"],
+        "key": row["key"],
+        "fate": fate["fate"],
+        "decided_by": fate["rule"],
+        "failing": fate["failing"],
+        "reason": fate["reason"],
+        "shard": fate.get("shard"),
+        "duplicate_of": kept_twin,
+        "similarity": fate["similarity"],
+        "duplicates": twins,
+        "values": {n: row[n] for n, c in run.table.columns.items() if n in row and c.kind != "bits"},
+        "rules": rules,
+        "notes": row.get("notes") or [],
+        "items": [{k: i[k] for k in ("modality", "name", "uri", "size")} for i in row["items"]],
+    }
+
+
+def _scaled(margin: float | None, scale: float) -> float | None:
+    return None if margin is None else margin * scale
