@@ -82,7 +82,7 @@ class Dataset:
         return replace(self, _steps=(*self._steps, step))
 
     def write(self, path: str | os.PathLike[str], **settings: Any) -> Dataset:
-        """Writes the survivors to `path`; settings are those of a recipe's `write` (`format`, `shard_size`)."""
+        """Writes the survivors to `path`; settings are those of a recipe's `write` (`shard_size`, …)."""
         return replace(self, _write={"path": os.fspath(path), **settings})
 
     def settings(self, **settings: Any) -> Dataset:

@@ -103,10 +103,11 @@ def _validated(
 
 def _position(document: Document, path: Path) -> Position:
     """The position of the part at `path`; a part that an option set is "in" that option."""
+    parts = [key for key in (*document.lines, *document.overridden) if key[:-1] == path and key != path]
+    below = {str(key[-1]): document.where(key) for key in parts}
     file, _, line = document.where(path).rpartition(":")
     if not line.isdecimal():
-        return Position(document.where(path))
-    below = {str(key[-1]): at for key, at in document.lines.items() if key[:-1] == path and key != path}
+        return Position(document.where(path), 0, below)
     return Position(file, int(line), below)
 
 

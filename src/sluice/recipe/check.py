@@ -246,23 +246,21 @@ class _Checker:
     def lift(self, expr: Expr) -> Expr:
         """Puts `all` around the largest conditions that look at bare items of one modality."""
         bare = self.bare(expr)
-        for modality, node in bare.items():
-            if self.fields.multiple.get(modality):
-                text = text_of(expr) if self.kind(expr) == "bool" else f"{node.key} …"
-                what = f"samples have several {modality} items: say which of them `{node.key}` must hold for"
-                raise self.wrong(what, node, f"any({text}) or all({text})")
         if not bare:
             return expr
         has_quantifier = any(isinstance(node, Quantified | Count | Aggregate) for node in walk(expr))
-        if len(bare) == 1 and not has_quantifier:
-            return Quantified("all", expr, True, expr.at)
+        whole = len(bare) == 1 and not has_quantifier
         match expr:
-            case Logic(op, terms, at):
+            case Logic(op, terms, at) if not whole:
                 return Logic(op, tuple(self.lift(term) for term in terms), at)
-            case Not(condition, at):
+            case Not(condition, at) if not whole:
                 return Not(self.lift(condition), at)
-            case _:
-                return expr
+        for modality, node in bare.items():
+            if self.fields.multiple.get(modality):
+                what = f"samples have several {modality} items: say which of them `{node.key}` must hold for"
+                raise self.wrong(what, node, f"any({text_of(expr)}) or all({text_of(expr)})")
+        # A comparison across modalities is left as it is: it has a meaning where each has one item.
+        return Quantified("all", expr, True, expr.at) if whole else expr
 
     def bare(self, expr: Expr) -> dict[str, Field]:
         """The modalities of the item fields outside every quantifier, each with its first field."""

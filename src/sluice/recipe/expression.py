@@ -296,7 +296,8 @@ def _print_field(expr: Field) -> str:
     name = expr.name if is_plain_name(expr.name) else quote_name(expr.name)
     if not expr.step:
         return name
-    return f"{name}@{expr.step if is_plain_name(expr.step) else quote_name(expr.step)}"
+    plain = is_plain_name(expr.step) or (expr.step.isascii() and expr.step.isdigit())
+    return f"{name}@{expr.step if plain else quote_name(expr.step)}"
 
 
 #: Words of the grammar; a field of such a name is written in double quotes.

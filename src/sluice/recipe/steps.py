@@ -32,17 +32,17 @@ from sluice.recipe.quantities import wrong
 class Position:
     """Where something of a recipe was written, for later errors. It plays no part in equality.
 
-    `fields` holds the lines of the parts below it, where they have their own (`rule`, or an operator's
-    number in its list).
+    `fields` says of the parts below it where they were written (`rule`, or an operator's number in its
+    list): `file:line`, or the option that set them.
     """
 
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
-    fields: Mapping[str, int] = field(default_factory=dict, compare=False)
+    fields: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    def of(self, part: object) -> Position:
-        """The position of a part: its own line where it has one."""
-        return Position(self.file, self.fields.get(str(part), self.line))
+    def of(self, part: object) -> str:
+        """Where a part was written, else where the whole was."""
+        return self.fields.get(str(part), str(self))
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
@@ -227,7 +227,7 @@ class Keep(Step):
     @property
     def parsed(self) -> Rule:
         """The rule, read; its errors say where it was written."""
-        return parse(self.rule, str(self.at.of("rule")))
+        return parse(self.rule, self.at.of("rule"))
 
 
 @step("drop_items", bare="rule")
@@ -241,7 +241,7 @@ class DropItems(Step):
     @property
     def parsed(self) -> Rule:
         """The rule, read; its errors say where it was written."""
-        return parse(self.rule, str(self.at.of("rule")))
+        return parse(self.rule, self.at.of("rule"))
 
 
 KEEP_POLICIES = ("first", "random", "centroid_far", "centroid_near")

@@ -43,9 +43,9 @@ def _no_resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes YAML that our own reader reads back to the same data, without anchors."""
+    """Writes YAML that our reader, and readers of YAML 1.1, read back to the same data, without anchors."""
 
-    yaml_implicit_resolvers = _no_resolvers()
+    # PyYAML's own table stays, ours comes on top: a text that either takes for something else is quoted.
 
     def ignore_aliases(self, data: Any) -> bool:
         """Equal parts are written out; a recipe with `*id001` in it helps nobody."""
@@ -132,6 +132,8 @@ class _Builder:
         if self.values > MAX_VALUES or len(path) > 50:
             raise self.wrong("this expands to too many values for a recipe", node)
         self.document.lines.setdefault(path, node.start_mark.line + 1)
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+            raise self.wrong(f"the tag {node.tag} has no place in a recipe", node, "remove it")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -187,6 +189,7 @@ def _float(text: str) -> float:
     )
 
 
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _SCALARS: Mapping[str, Callable[[str], Any]] = {
     "str": str,
     "null": lambda text: None,
