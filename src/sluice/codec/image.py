@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -120,6 +121,8 @@ class Picture:
     def __init__(self, data: bytes, crop: Crop | None = None) -> None:
         self._data, self._crop = data, crop
         self._rgb: NDArray[np.uint8] | None = None
+        self._luma: NDArray[np.uint8] | None = None
+        self._known_scaled: tuple[int, NDArray[np.uint8] | None] | None = None
 
     def rgb(self) -> NDArray[np.uint8]:
         """All pixels of the view, as `decode` defines them."""
@@ -130,8 +133,26 @@ class Picture:
 
     def small(self, min_side_px: int) -> NDArray[np.uint8]:
         """Few pixels of the view, as `decode_small` defines them (a crop is cut from all pixels)."""
-        scaled = None if self._crop else _decode_scaled(self._data, min_side_px)
+        scaled = self._scaled(min_side_px)
         return shrink(self.rgb() if scaled is None else scaled, min_side_px)
+
+    def luma(self) -> NDArray[np.uint8]:
+        """uint8 [H, W] of all pixels: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), as OpenCV rounds it."""
+        if self._luma is None:
+            self._luma = luma(self.rgb())
+        return self._luma
+
+    def small_luma(self, min_side_px: int) -> NDArray[np.uint8]:
+        """Luma of few pixels: as `small`, but taken before shrinking, which costs a third."""
+        scaled = self._scaled(min_side_px)
+        return shrink(self.luma() if scaled is None else luma(scaled), min_side_px)
+
+    def _scaled(self, min_side_px: int) -> NDArray[np.uint8] | None:
+        if self._crop:
+            return None
+        if self._known_scaled is None or self._known_scaled[0] != min_side_px:
+            self._known_scaled = (min_side_px, _decode_scaled(self._data, min_side_px))
+        return self._known_scaled[1]
 
 
 def _decode_scaled(data: bytes, min_side_px: int) -> NDArray[np.uint8] | None:
@@ -146,6 +167,11 @@ def _decode_scaled(data: bytes, min_side_px: int) -> NDArray[np.uint8] | None:
             pixels = _decode_jpeg(data, head, -(-short // factor))
             return None if pixels is None else oriented(pixels, head.orientation)
     return None
+
+
+def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """BT.601 luma [H, W] of RGB [H, W, 3]."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _cropped(pixels: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:

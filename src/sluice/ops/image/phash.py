@@ -20,4 +20,4 @@ def image_phash(small_gray: SmallGray) -> Annotated[int, Field(unit="hash", bits
     pictures in about 32. Declined with `no detail` for (nearly) constant pictures.
     """
     block = low_frequencies(thumbnail(small_gray, 32, 32), 0, 8)
-    return int.from_bytes(packed(block > np.median(block.ravel()[1:])), "big")
+    return int.from_bytes(packed(block > np.sort(block.ravel()[1:])[31]), "big")

@@ -26,7 +26,7 @@ def laplacian_variance(pixels: NDArray[np.uint8]) -> float:
 def image_sharpness(
     picture: Picture, gray: Gray, *, channels: Literal["luma", "rgb"] = "luma"
 ) -> Annotated[float, Field(unit="variance", ge=0, higher_is="sharper")]:
-    """Variance of the 4-neighbour Laplacian at native size, of the luma or over R, G and B together.
+    """Variance of the 4-neighbour Laplacian at native size, of `channels`: the luma, or R, G and B together.
 
     Pech-Pacheco and others, "Diatom autofocusing in brightfield microscopy" (ICPR 2000). From 0 for a
     constant picture to 1,040,400 (1020²) for a chessboard of single black and white pixels; photographs lie

@@ -15,8 +15,8 @@ def sample_metadata_number(
     """A number from the sample's JSON metadata (`key.json` beside `key.jpg`) or its passthrough columns.
 
     `field` is a path of names with dots: `licence.year` is `{"licence": {"year": 2020}}`. The first metadata
-    item that has it counts, then the source's own columns. Declined with `no such field`, `not a number` (true
-    and false are not numbers, nor is a text such as "12") or `metadata not readable`.
+    item that has it counts, then the source's own columns. Declined with `no such field`, `not a number`
+    (true and false are not numbers, nor is a text such as "12") or `metadata not readable`.
     """
     for _, item in sample.of("metadata"):
         value = _at(_parsed(item), field.split("."))
