@@ -12,6 +12,8 @@ from sluice.view.scale import Scale
 
 _PLOT_TOP, _PLOT_HEIGHT, _AXIS = 26, 150, 24
 _ROW = 17
+_APART = 48.0
+"""Percent of the width that a label and its neighbour need between them on a phone."""
 _ZERO_WIDTH = 5.0
 """Percent of the width given to the bar of values ≤ 0 beside a logarithmic axis."""
 
@@ -39,7 +41,8 @@ def histogram_chart(
     `plain` says that a sample must pass all of them: then what lies beyond them is tinted.
     """
     left = _ZERO_WIDTH + 2 if found.zero else 0.0
-    top = _PLOT_TOP + _ROW * max(0, len(lines) - 1)
+    rows = label_rows([found.scale.position(bound) for _, bound in lines])
+    top = _PLOT_TOP + _ROW * max(rows, default=0)
     height = top + _PLOT_HEIGHT + _AXIS
     peak = max([b.total for b in found.bins] + ([found.zero.total] if found.zero else []))
     place = _Frame(found.scale, left, top)
@@ -49,7 +52,7 @@ def histogram_chart(
         *(_bar(place, b, peak, unit) for b in found.bins if b.total),
         _zero_bar(place, found.zero, peak) if found.zero else None,
         *_axis(place),
-        *(_cut(place, op, bound, unit, row, plain) for row, (op, bound) in enumerate(lines)),
+        *(_cut(place, op, bound, unit, row, plain) for row, (op, bound) in zip(rows, lines, strict=True)),
     )
     return element("svg", element("title", label), marks, cls="hist", role="img", height=height)
 
@@ -127,6 +130,15 @@ def _axis(place: _Frame) -> list[Html]:
             element("text", number.short(value), x=f"{x:.2f}%", y=place.bottom + 17, cls=f"tick {anchor}")
         )
     return marks
+
+
+def label_rows(positions: Sequence[float]) -> list[int]:
+    """The row of each label, such that labels in one row stand far enough apart even on a phone."""
+    found: list[int] = []
+    for index, x in enumerate(positions):
+        taken = {row for other, row in zip(positions[:index], found, strict=True) if abs(x - other) < _APART}
+        found.append(next(row for row in range(len(positions)) if row not in taken))
+    return found
 
 
 def _shade(place: _Frame, op: str, bound: float) -> Html | None:

@@ -33,12 +33,12 @@ def _group(group: DuplicateGroup, by_distance: bool, tiles: Tiles) -> Html:
     # What one step kept, a later one may have removed; the report does not call it kept then.
     word = "kept" if group.original.fate == "kept" else f"stands for them, then {group.original.fate}"
     faces = [tiles.tile(group.original, element("b", word), cls=f"original {group.original.fate}")]
-    faces += [
-        tiles.tile(pick, _score(score, by_distance), cls="removed duplicate") for pick, score in group.removed
-    ]
     more = group.size - len(group.removed)
-    rest = element("p", f"and {number.count(more)} more", cls="note more") if more > 0 else None
-    return element("div", *faces, rest, cls="group")
+    for place, (pick, score) in enumerate(group.removed, start=1):
+        last = more > 0 and place == len(group.removed)
+        rest = [element("span", f"and {number.count(more)} more", cls="rest")] if last else []
+        faces.append(tiles.tile(pick, _score(score, by_distance), *rest, cls="removed duplicate"))
+    return element("div", *faces, cls="group")
 
 
 def _score(score: float | None, by_distance: bool) -> str:

@@ -81,12 +81,13 @@ def duplicates(run: RunLike, rule_texts: dict[str, str], groups: int, each: int)
     found = rows(
         run,
         """SELECT coalesce(rule, '') AS rule, count(*) AS removed, count(DISTINCT duplicate_of) AS originals,
-               max(similarity) AS most
+               min(similarity) AS least, max(similarity) AS most
            FROM fates WHERE fate = 'duplicate' GROUP BY ALL ORDER BY min(ordinal)""",
     )
     result = []
     for r in found:
-        by_distance = "distance" in rule_texts.get(r["rule"], "") or (r["most"] or 0) > 1.5
+        # The rule says which; else no duplicate has a similarity of 0 or one well above 1.
+        by_distance = "distance" in rule_texts.get(r["rule"], "") or r["least"] == 0 or (r["most"] or 0) > 1.5
         shown = _groups(run, r["rule"], by_distance, groups, each)
         result.append(DuplicateRule(r["rule"], r["removed"], r["originals"], by_distance, tuple(shown)))
     return result
@@ -127,7 +128,7 @@ def kept_at_random(run: RunLike, most: int, seed: int = 0) -> list[Pick]:
         f"""SELECT ordinal FROM fates WHERE fate = 'kept'
             ORDER BY hash(ordinal + {int(seed)}), ordinal LIMIT {int(most)}""",
     )
-    return described(run, sorted(r["ordinal"] for r in found))
+    return described(run, [r["ordinal"] for r in found])
 
 
 def failures(run: RunLike, each: int) -> dict[str, list[str]]:

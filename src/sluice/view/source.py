@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 class AtomLike(Protocol):
-    """One atomic comparison of a rule: `field op bound`."""
+    """One atomic comparison of a rule: `field op bound`; a `between` has its second bound in `upper`."""
 
     @property
     def field(self) -> str:
@@ -23,10 +23,6 @@ class AtomLike(Protocol):
     @property
     def bound(self) -> float | None:
         """The cut (of `between` the lower) in units of the field; None where there is no such number."""
-
-    @property
-    def upper(self) -> float | None:
-        """The upper cut of `between`, else None."""
 
     @property
     def margin_column(self) -> str | None:
@@ -55,8 +51,9 @@ def cuts(atoms: Sequence[AtomLike]) -> list[tuple[str, float]]:
     for atom in atoms:
         if atom.bound is not None:
             found.append((">=" if atom.op == "between" else atom.op, atom.bound))
-        if atom.upper is not None:
-            found.append(("<=", atom.upper))
+        upper = getattr(atom, "upper", None)
+        if upper is not None:
+            found.append(("<=", upper))
     return sorted(found, key=lambda cut: cut[1])
 
 
