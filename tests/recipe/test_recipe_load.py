@@ -53,7 +53,16 @@ def test_yaml_round_trips() -> None:
 def test_other_readers_of_yaml_see_the_same() -> None:
     import yaml
 
-    settings = {"a": "no", "b": "1e3", "c": "16:9", "d": "2024-01-01", "e": "null", "f": 1e300, "g": True, "h": ""}
+    settings = {
+        "a": "no",
+        "b": "1e3",
+        "c": "16:9",
+        "d": "2024-01-01",
+        "e": "null",
+        "f": 1e300,
+        "g": True,
+        "h": "",
+    }
     recipe = loads("source: x").replace(steps=(STEP_KINDS["measure"].model_validate({"x": settings}),))
     assert yaml.safe_load(recipe.to_yaml())["steps"] == [{"measure": [{"x": settings}]}]
     assert loads(recipe.to_yaml()) == recipe

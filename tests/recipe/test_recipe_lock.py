@@ -65,9 +65,9 @@ def test_every_part_counts(change: dict[str, object]) -> None:
 
 def test_the_text_is_what_it_is() -> None:
     assert lock(recipe={"source": {"path": "x"}}, columns=lock().columns[:1]).to_yaml() == (
-        "# digest e7a6\n"
+        "# digest 2ede3fcad4051ffc407a7785c4d1d37b\n"
         "sluice: 0.1.0\nrecipe:\n  source:\n    path: x\ncolumns:\n- column: b\n  operator: image_sharpness\n"
-        "  version: 1\n  fingerprint: '22'\n  settings:\n    x: no\n    y: 1\n  libraries: {}\n  models: {}\n"
+        "  version: 1\n  fingerprint: '22'\n  settings:\n    x: 'no'\n    y: 1\n  libraries: {}\n  models: {}\n"
         "source_digest: ab\nseeds:\n  steps.0: 7\n"
     )
 
@@ -76,7 +76,7 @@ def test_the_text_is_what_it_is() -> None:
     ("change", "message"),
     [
         (("version: 1", "version: 3"), "lock:1: the lock was changed after it was written"),
-        (("version: 1", "version: x"), "lock:50: `columns.1.version`"),
+        (("version: 1", "version: x"), "lock:34: `columns.1.version`"),
         (("sluice: 0.1.0\n", ""), "`sluice`: field required"),
     ],
 )
