@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -52,7 +52,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     settings = write.model_dump(mode="json", exclude={"path", "format", "shard_size", "shard_samples"})
     job = WriteJob(prepared.source, prepared.run.output.url, prepared.run.shards.url, write.format, settings)
     finished: dict[int, WriteReport] = {}
-    tasks = _unfinished(prepared, _tasks(prepared, table, packing, write, settings), finished)
+    tasks = _unfinished(prepared, _tasks(prepared, table, fates, packing, write, settings), finished)
     peak = 0.0
     with Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress:
         for done in engine.run(job, tasks):
@@ -77,7 +77,12 @@ def _stem(path: str) -> str:
 
 
 def _tasks(
-    prepared: Prepared, table: Table, packing: Packing, write: Write, settings: dict[str, Any]
+    prepared: Prepared,
+    table: Table,
+    fates: Fates,
+    packing: Packing,
+    write: Write,
+    settings: dict[str, Any],
 ) -> Iterator[WriteTask]:
     """The shards of a packing, one after another: a shard's views and fields are in memory only meanwhile."""
     for index in range(packing.shards):
@@ -93,13 +98,16 @@ def _tasks(
         slices: tuple[tuple[Slice, tuple[int, ...]], ...] = ()
         if not prepared.reader.addressable:
             slices = tuple(_slices(prepared, known))
-        elif prepared.recipe.item_errors == "drop_item":
-            samples = _without_unreadable(samples, known.column("notes").to_pylist())
+        drop_errors = prepared.recipe.item_errors == "drop_item"
+        gone = tuple(
+            tuple(sorted(_gone(s, notes if drop_errors else None, fates.dropped_items.get(int(o), set()))))
+            for s, notes, o in zip(samples, known.column("notes").to_pylist(), ordinals, strict=True)
+        )
         fields = _fields(table, ordinals, keys, write)
         views = to_ipc(pa.Table.from_batches([Batch.from_samples(samples).data]))
         data = to_ipc(fields) if fields is not None else None
-        digest = task_digest([views, data], [write.format, settings])
-        yield WriteTask(index, views, data, slices, digest)
+        digest = task_digest([views, data], [write.format, settings, gone if any(gone) else None])
+        yield WriteTask(index, views, data, slices, gone, digest)
 
 
 def _with_hashes(sample: Sample, hashes: Sequence[str | None] | None) -> Sample:
@@ -109,13 +117,12 @@ def _with_hashes(sample: Sample, hashes: Sequence[str | None] | None) -> Sample:
     return replace(sample, items=tuple(items))
 
 
-def _without_unreadable(samples: list[Sample], notes: list[Any]) -> list[Sample]:
-    out = []
-    for sample, of_sample in zip(samples, notes, strict=True):
-        bad = {n["item"] for n in of_sample or [] if n["kind"] == "unreadable"}
-        items = tuple(item for i, item in enumerate(sample.items) if i not in bad)
-        out.append(replace(sample, items=items) if bad else sample)
-    return out
+def _gone(
+    sample: Sample, notes: Sequence[Mapping[str, Any]] | None, dropped: Collection[tuple[str, int]]
+) -> set[int]:
+    """Indices of the sample's items that are not written: unreadable ones and those that rules dropped."""
+    unreadable = {n["item"] for n in notes or () if n["kind"] == "unreadable"}
+    return unreadable | {sample.of(modality)[k][0] for modality, k in dropped}
 
 
 def _slices(prepared: Prepared, known: pa.Table) -> Iterator[tuple[Slice, tuple[int, ...]]]:

@@ -70,9 +70,7 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
         clock.step("write", started, delivery.samples)
     started = perf_counter()
     placed = {"shard": delivery.shard_of}
-    write_selection(
-        prepared.run.selection, table, prepared.recipe.steps, prepared.plan.rules, fates, placed
-    )
+    write_selection(prepared.run.selection, table, prepared.recipe.steps, prepared.plan.rules, fates, placed)
     clock.step("select", started, len(table))
     return _summary(prepared, engine, table, fates, delivery, clock)
 

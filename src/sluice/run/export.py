@@ -25,14 +25,15 @@ class WriteTask:
     """One shard: its samples (views, on Arrow), their fields, and where to read again what has no address.
 
     `slices` lists, in order, a slice of the source and the rows to take from it; empty where every member
-    can be fetched by its view. `digest` is that of all this and the writer's settings: a shard whose ledger
-    has the same digest is done.
+    can be fetched by its view. `gone` has for each sample the indices of items that are left out. `digest`
+    is that of all this and the writer's settings: a shard whose ledger has the same digest is done.
     """
 
     index: int
     samples: bytes
     fields: bytes | None
     slices: tuple[tuple[Slice, tuple[int, ...]], ...]
+    gone: tuple[tuple[int, ...], ...]
     digest: str
 
 
@@ -77,14 +78,16 @@ class WriteJob:
         return WriteReport(task.index, result.samples, size, result.failed)
 
     def _with_bytes(self, task: WriteTask, samples: list[Sample]) -> Iterator[Sample | None]:
-        if not task.slices:
-            for sample in samples:
-                yield with_root(sample, self.source.root)
-            return
-        again = self._read_again(task.slices)
-        for sample in samples:
+        again = self._read_again(task.slices) if task.slices else None
+        for sample, gone in zip(samples, task.gone, strict=True):
+            if again is None:
+                yield _without(with_root(sample, self.source.root), gone)
+                continue
             found = next(again, None)
-            yield None if found is None or found.id != sample.id else _merged(sample, found)
+            if found is None or found.id != sample.id:
+                yield None
+            else:
+                yield _without(_merged(sample, found), gone)
 
     def _read_again(self, slices: Sequence[tuple[Slice, tuple[int, ...]]]) -> Iterator[Sample | None]:
         for part, rows in slices:
@@ -93,6 +96,12 @@ class WriteJob:
             except StorageError:
                 found = []
             yield from found if len(found) == len(rows) else [None] * len(rows)
+
+
+def _without(sample: Sample, gone: Sequence[int]) -> Sample:
+    if not gone:
+        return sample
+    return replace(sample, items=tuple(item for i, item in enumerate(sample.items) if i not in gone))
 
 
 def _merged(known: Sample, found: Sample) -> Sample:

@@ -89,6 +89,10 @@ class LocalEngine:
             return _run_here(job, tasks)
         return self._run(Launch.of(job, self.limits, self._context), tasks)
 
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that live at present, for those who watch or shoot them."""
+        return [pid for supervised in list(self._live) if (pid := supervised.pid) is not None]
+
     def close(self) -> None:
         """Stop all workers, busy or not."""
         self._closed = True

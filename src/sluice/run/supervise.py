@@ -40,8 +40,9 @@ from sluice.run.engine import (
 from sluice.run.suspects import Call, Case, Count, Death, GiveUp, Move, Probe
 from sluice.run.worker import Inherited, Order, Report
 
-_STARTS = 3
-"""Workers that die before their first task until the run is given up: no sample's doing, nor luck."""
+_START_WEIGHT, _STARTS = 4, 12
+"""Three workers that crash before their first task end the run: that is no sample's doing. A kill, which may
+come from outside, weighs a quarter of a crash."""
 
 _RECYCLE_SHARE = 0.5
 """A worker whose resident size has grown by this share of `memory_mb` between tasks is replaced, so that what
@@ -100,6 +101,7 @@ class _Process:
             self.process.start()
         finally:
             theirs.close()
+        self.pid = self.process.pid
         with suppress(OSError):  # it died already: noticed at the next look
             self.link.send_bytes(launch.payload)
 
@@ -150,7 +152,8 @@ class Supervised(Generic[Task, Result]):
     @property
     def pid(self) -> int | None:
         """Process id of the present worker."""
-        return self._process.process.pid if self._process else None
+        process = self._process
+        return process.pid if process else None
 
     @property
     def waitables(self) -> list[Connection | int]:
@@ -301,14 +304,14 @@ class Supervised(Generic[Task, Result]):
         return Death(reason, detail[-_DETAIL_CHARS:], row, name, outside, overrun)
 
     def _bury(self, process: _Process) -> None:
+        self._process = None
         process.end(kill=True)
         process.close()
-        self._process = None
 
     def _after(self, death: Death) -> Done[Task, Result] | None:
         started, self._ready = self._ready, False
         if not started:
-            self._failed_starts += 1
+            self._failed_starts += 1 if death.outside else _START_WEIGHT
             if self._failed_starts >= _STARTS:
                 raise RunError(
                     f"workers die while they start ({death.reason})\n{death.detail}".rstrip(),

@@ -17,6 +17,7 @@ from sluice.recipe.expression import Rule
 from sluice.recipe.steps import Dedup, DropItems, Keep, SampleStep, Step
 from sluice.storage import Location
 from sluice.store.groups import keep_order, resolve
+from sluice.store.items import View, drop_items
 from sluice.store.pairs import deduplicator_for, near_pairs
 from sluice.store.rules import Verdicts, judge_table, layout_of
 from sluice.store.table import Table
@@ -64,6 +65,8 @@ class Fates:
     keep_nulls: dict[int, bool] = field(default_factory=dict)
     yields: list[RuleYield] = field(default_factory=list)
     never_compared: int = 0
+    dropped_items: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    """By ordinal the items that `drop_items` steps removed: (modality, index among the sample's items of it)."""
 
     @property
     def kept(self) -> Mask:
@@ -115,25 +118,40 @@ def decide(
     are counted instead (`never_compared`).
     """
     fates = _start(table, item_errors)
-    alive = fates.kept
     connection = table.connect()
-    layout = layout_of(table)
-    active = range(len(steps) if upto is None else upto)
-    judged = [n for n in active if isinstance(steps[n], Keep)]
-    verdicts = judge_table(connection, "samples", [rules[n] for n in judged], layout)
-    fates.verdicts = dict(zip(judged, verdicts, strict=True))
-    fates.keep_nulls = {n: steps[n].nulls == "keep" for n in judged}  # type: ignore[attr-defined]
-    for number in active:
-        step = steps[number]
+    view = View("samples", layout_of(table))
+    for number, step in enumerate(steps[:upto]):
         if isinstance(step, Keep):
-            _drop(fates, alive & fates.fails(number), number, DROPPED)
+            # Rules that see the same items are judged in one query.
+            if number not in fates.verdicts:
+                waiting = _same_view(steps[:upto], number)
+                found = judge_table(connection, view.relation, [rules[n] for n in waiting], view.layout)
+                fates.verdicts |= dict(zip(waiting, found, strict=True))
+            fates.keep_nulls[number] = step.nulls == "keep"
+            _drop(fates, fates.kept & fates.fails(number), number, DROPPED)
+        elif isinstance(step, DropItems):
+            view, empty = drop_items(view, table, rules[number], step.nulls == "keep", connection)
+            left = np.zeros(len(table), bool)
+            left[empty] = True
+            _drop(fates, left & fates.kept, number, DROPPED)
         elif isinstance(step, Dedup):
-            _deduplicate(fates, alive, table, number, step, registry, store, connection, compare)
+            _deduplicate(fates, table, number, step, registry, store, connection, compare)
         elif isinstance(step, SampleStep):
-            _drop(fates, alive & ~_sampled(table, step, alive), number, DROPPED)
-        alive = fates.kept
-    fates.yields = _yields(table, steps, fates)
+            _drop(fates, fates.kept & ~_sampled(table, step, fates.kept), number, DROPPED)
+    fates.dropped_items = view.dropped
+    fates.yields = _yields(steps, fates)
     return fates
+
+
+def _same_view(steps: Sequence[Step], start: int) -> list[int]:
+    """The rules from `start` on that are judged before the next step that drops items."""
+    found = []
+    for number in range(start, len(steps)):
+        if isinstance(steps[number], DropItems):
+            break
+        if isinstance(steps[number], Keep):
+            found.append(number)
+    return found
 
 
 def _start(table: Table, item_errors: str) -> Fates:
@@ -164,7 +182,6 @@ def _drop(fates: Fates, which: Mask, step: int, fate: int) -> None:
 
 def _deduplicate(
     fates: Fates,
-    alive: Mask,
     table: Table,
     number: int,
     step: Dedup,
@@ -173,6 +190,7 @@ def _deduplicate(
     connection: Any,
     compare: bool,
 ) -> None:
+    alive = fates.kept
     kind = table.columns[step.by].kind if step.by in table.columns else "text"
     instance = deduplicator_for(step, kind, registry)
     found = near_pairs(table, step, instance, alive, store, compute=compare)
@@ -209,7 +227,7 @@ def _sampled(table: Table, step: SampleStep, alive: Mask) -> Mask:
     return chosen
 
 
-def _yields(table: Table, steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
+def _yields(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
     judged = fates.fate != FAILED
     failing = {n: fates.fails(n) & judged for n in fates.verdicts}
     failures = np.zeros(len(fates.fate), np.int16)
@@ -221,11 +239,11 @@ def _yields(table: Table, steps: Sequence[Step], fates: Fates) -> list[RuleYield
         dropped_here = int((fates.step == number).sum())
         left -= dropped_here
         name = step_name(number, step)
-        if number in failing:
+        if isinstance(step, Keep) and number in failing:
             nulls = (fates.verdicts[number] == -1) & judged
             alone, only = int(failing[number].sum()), int((failing[number] & (failures == 1)).sum())
             text = step.rule if isinstance(step, Keep) else name
             found.append(RuleYield(number, name, text, left, dropped_here, alone, only, int(nulls.sum())))
-        elif isinstance(step, Dedup | SampleStep):
+        elif isinstance(step, Dedup | SampleStep | DropItems):
             found.append(RuleYield(number, name, name, left, dropped_here, dropped_here, dropped_here, 0))
     return found

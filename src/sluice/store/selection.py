@@ -69,12 +69,11 @@ def _cut(atom: Atom) -> tuple[str, float | None]:
 
 
 def _spread(connection: Any, column: str) -> float:
-    quartiles = connection.execute(
-        f"SELECT quantile_cont(CAST({column} AS DOUBLE), [0.25, 0.75]) FROM samples"
-    ).fetchone()
-    if not quartiles or quartiles[0] is None or None in quartiles[0]:
+    sql = f"SELECT quantile_cont(CAST({column} AS DOUBLE), [0.25, 0.75]) FROM samples"
+    ((quartiles,),) = connection.execute(sql).fetchall()
+    if quartiles is None or None in quartiles:
         return 1.0
-    low, high = quartiles[0]
+    low, high = quartiles
     return float(high - low) or 1.0
 
 
