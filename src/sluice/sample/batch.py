@@ -63,7 +63,7 @@ class Batch:
         for name in names:
             if name in _RESERVED:
                 raise ValueError(f"a passthrough column may not be called {name!r}")
-            columns[name] = pa.array([s.fields.get(name) for s in samples])
+            columns[name] = _passthrough(name, [s.fields.get(name) for s in samples])
         return cls(pa.RecordBatch.from_pydict(columns))
 
     def samples(self) -> Iterator[Sample]:
@@ -85,8 +85,7 @@ class Batch:
 
     def with_item_column(self, name: str, values: pa.Array, modality: str) -> Batch:
         """Add an item-level column; its list lengths must equal `counts(modality)`."""
-        if not pc.list_value_length(values).equals(self.counts(modality).cast(pa.int32())):
-            raise ValueError(f"{name}: list lengths differ from the number of {modality} items")
+        self._refuse_misfit(name, values, modality)
         field = pa.field(name, values.type, metadata={b"sluice.modality": modality.encode()})
         return Batch(self.data.append_column(field, values))
 
@@ -95,6 +94,7 @@ class Batch:
 
         `keep` is a list<bool> column compact for the modality; false and null drop the item.
         """
+        self._refuse_misfit("keep", keep, modality)
         kept = pc.fill_null(keep.flatten(), False)
         flat = self._flat_items()
         of_modality = pc.equal(pc.struct_field(flat, "modality"), modality)
@@ -110,6 +110,10 @@ class Batch:
                 columns.append(column)
         return Batch(pa.RecordBatch.from_arrays(columns, schema=self.data.schema))
 
+    def _refuse_misfit(self, name: str, values: pa.Array, modality: str) -> None:
+        if not pc.list_value_length(values).equals(self.counts(modality).cast(pa.int32())):
+            raise ValueError(f"{name}: list lengths differ from the number of {modality} items")
+
     def _flat_items(self) -> pa.Array:
         return self.data.column("items").flatten()
 
@@ -118,6 +122,15 @@ class Batch:
             _offsets(self.data.column("items")), mask.cast(pa.int64()), type=pa.list_(pa.int64())
         )
         return _list_sums(lists)
+
+
+def _passthrough(name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(
+            f"the passthrough column {name!r} holds values of different types: {error}"
+        ) from error
 
 
 def _modality(field: pa.Field) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sluice.errors import StorageError
 from sluice.storage import locate
@@ -87,7 +87,7 @@ class _RangeFile(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         count = max(0, min(len(buffer), self._size - self._at))
         if count:
             buffer[:count] = self._place.read_range(self._start + self._at, count)
