@@ -40,7 +40,7 @@ class FileBlocks:
     def at(self, position: int, size: int) -> bytes:
         """`size` bytes from `position`, fewer at the end."""
         offset = position - self._start
-        if 0 <= offset and offset + size <= len(self._window):
+        if offset >= 0 and offset + size <= len(self._window):
             return self._window[offset : offset + size]
         near = 0 <= offset - len(self._window) < _NEAR
         data = self._pread(position, max(size, _AHEAD) if near or size > _AHEAD else size)

@@ -86,7 +86,7 @@ def open_reader(
     place = path if isinstance(path, Location) else Location(path)
     kind = reader_class(format or detect_format(place))
     reader = kind(place, columns=columns)
-    return reader if limit is None else LimitedReader(reader, limit)
+    return reader if limit is None else cast(Reader, LimitedReader(reader, limit))
 
 
 def _kind(path: str) -> str:

@@ -13,6 +13,7 @@ from sluice.errors import StorageError
 from sluice.read.protocol import FileStat
 from sluice.read.source import Source
 from sluice.sample import Item, Note, Sample
+from sluice.sample.members import FIELDS_COLUMN, leftover_fields
 
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _TEXT_COLUMNS = ("text", "caption")
@@ -69,6 +70,7 @@ class Fields:
                 items.append(Item("text", "text/plain", name, text=value))
         skip = (*_NOT_FIELDS, *_TEXT_COLUMNS)
         fields = {k: v for k, v in row.items() if k not in skip and v is not None}
+        fields |= leftover_fields(fields.pop(FIELDS_COLUMN, None))
         return replace(sample, items=tuple(items), fields=fields)
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
 from sluice.errors import ReadError, SourceError, StorageError
 from sluice.sample import Item, Media, Modality, Note, Sample, sample_id
-from sluice.sample.members import default_name, member_type, sniff_extension
+from sluice.sample.members import (
+    FIELDS_COLUMN,
+    default_name,
+    leftover_fields,
+    member_type,
+    sniff_extension,
+)
 from sluice.storage import Location
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -195,9 +201,19 @@ class _Build:
                 name,
                 media=media,
             )
-            self._add(item, trouble)
+            self._add(item, trouble, exact=True)
+        self._restore_text_name(members)
+        if FIELDS_COLUMN in self.fields:
+            self.fields |= leftover_fields(self.fields.pop(FIELDS_COLUMN))
         place = {name: k for k, name in enumerate(members)}
         self.items.sort(key=lambda item: place.get(item.name, len(place)))
+
+    def _restore_text_name(self, members: list[Any]) -> None:
+        """The text column does not say what its item was called; the one name left over does."""
+        unnamed = [m for m in members if m not in self._names]
+        for k, item in enumerate(self.items):
+            if item.text is not None and item.name not in members and len(unnamed) == 1:
+                self.items[k] = replace(item, name=unnamed[0], content_type=member_type(unnamed[0])[1])
 
     def notes(self) -> tuple[Note, ...]:
         """Notes on items, by their final index."""
@@ -237,8 +253,8 @@ class _Build:
             return None, ("no bytes", "neither bytes nor a path")
         return find_beside(path, self.origin)
 
-    def _add(self, item: Item, trouble: tuple[str, str] | None = None) -> None:
-        name, n = default_name(item), 0
+    def _add(self, item: Item, trouble: tuple[str, str] | None = None, *, exact: bool = False) -> None:
+        name, n = item.name if exact else default_name(item), 0
         while (unique := name if n == 0 else f"{n}.{name}") in self._names:
             n += 1
         self._names.add(unique)

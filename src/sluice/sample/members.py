@@ -6,7 +6,9 @@ from one format to another.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 from sluice.sample.model import Item, Modality
 
@@ -68,6 +70,9 @@ _TYPES: dict[Modality, dict[str, str]] = {
     "text": {"txt": "text/plain", "caption": "text/plain"},
     "metadata": {"json": "application/json"},
 }
+FIELDS_COLUMN = "source_fields"
+"""Column in which our writers keep, as JSON, the source fields that fit no column of one type."""
+
 _BY_EXTENSION = {ext: (modality, mime) for modality, types in _TYPES.items() for ext, mime in types.items()}
 _EXTENSION_OF = {mime: ext for ext, (_, mime) in reversed(_BY_EXTENSION.items())}
 _OTHER: tuple[Modality, str] = ("other", "application/octet-stream")
@@ -146,6 +151,15 @@ def default_name(item: Item) -> str:
         return item.name
     usual = {"text": "txt", "metadata": "json"}
     return extension_for(item.content_type) or usual.get(item.modality, "bin")
+
+
+def leftover_fields(text: object) -> dict[str, Any]:
+    """The source fields that one of our writers kept in `FIELDS_COLUMN`; none for anything else."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def sniff_extension(data: bytes) -> str:

@@ -39,7 +39,9 @@ class Writer(Protocol):
 
     def __init__(self, output: Location, **settings: Any) -> None: ...
 
-    def write_shard(self, index: int, samples: Iterable[Sample | None], fields: pa.Table | None) -> ShardResult:
+    def write_shard(
+        self, index: int, samples: Iterable[Sample | None], fields: pa.Table | None
+    ) -> ShardResult:
         """Write shard number `index`.
 
         `samples` come in order with their bytes readable, `None` standing for one that could not be read

@@ -1,0 +1,161 @@
+"""The bytes of a sample's items, read once and verified, and the account of samples that have none any more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import xxhash
+
+from sluice.errors import ReadError, StorageError
+from sluice.sample import MEDIA_MODALITIES, Item, Sample
+from sluice.sample.members import default_name, extension_for
+
+FIELDS_KEY = "sluice"
+"""The key under which our fields stand in a sample's JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One item about to be written: its unique name within the sample, its bytes, their xxh3-128."""
+
+    item: Item
+    name: str
+    data: bytes
+    hash: str
+
+
+class Intake:
+    """Takes samples in, in order; keeps what a table beside them needs and why samples were left out.
+
+    `most_bytes` is what one item may have in the format.
+    """
+
+    def __init__(self, most_bytes: int | None = None) -> None:
+        self._most_bytes = most_bytes
+        self.failed: dict[int, str] = {}
+        self.kept: list[int] = []
+        self.ids: list[str] = []
+        self.keys: list[str] = []
+        self.fields: list[Mapping[str, Any]] = []
+        self.bodies: list[list[tuple[str, str]]] = []
+        self._seen: set[str] = set()
+
+    def __call__(self, samples: Iterable[Sample | None]) -> Iterator[tuple[int, Sample, list[Body]]]:
+        """Position, sample and bodies of every sample that can be written."""
+        for position, sample in enumerate(samples):
+            try:
+                found = self._take(sample)
+            except ReadError as error:
+                self.failed[position] = error.reason
+                continue
+            if sample is not None:
+                self._note(position, sample, found)
+                yield position, sample, found
+
+    def _take(self, sample: Sample | None) -> list[Body]:
+        if sample is None:
+            raise ReadError("could not be read again")
+        for note in sample.notes:
+            if note.kind == "read":
+                raise ReadError(note.reason, note.detail)
+        if sample.key in self._seen:
+            # Two samples of one key would be read as one.
+            raise ReadError("duplicate key in the output")
+        if not sample.items and not sample.fields:
+            raise ReadError("nothing to write")
+        found = bodies(sample)
+        if self._most_bytes is not None and any(len(b.data) > self._most_bytes for b in found):
+            raise ReadError("too large for this format")
+        return found
+
+    def _note(self, position: int, sample: Sample, found: list[Body]) -> None:
+        self._seen.add(sample.key)
+        self.kept.append(position)
+        self.ids.append(sample.id)
+        self.keys.append(sample.key)
+        self.fields.append(sample.fields)
+        self.bodies.append([(body.name, body.hash) for body in found])
+
+
+def bodies(sample: Sample) -> list[Body]:
+    """The bytes of all items in order. `ReadError` where one is gone, has changed, or is a cut of its file."""
+    taken: set[str] = set()
+    found = []
+    for index, item in enumerate(sample.items):
+        data = _data(sample, index, item)
+        digest = xxhash.xxh3_128_hexdigest(data)
+        if item.hash is not None and item.hash != digest:
+            raise ReadError("changed since it was measured", f"item {item.name!r} of {sample.key!r}")
+        found.append(Body(item, _unique(_name(item), taken), data, digest))
+    return found
+
+
+def with_fields(found: list[Body], fields: Mapping[str, Any]) -> list[Body]:
+    """The bodies with `fields` under our key in the sample's JSON, which is made where there is none.
+
+    JSON that is no object is left as it is; our fields then stand in a member of their own.
+    """
+    alone = {FIELDS_KEY: fields}
+    for k, body in enumerate(found):
+        if body.name != "json":
+            continue
+        try:
+            known = json.loads(body.data)
+        except (ValueError, RecursionError):
+            known = None
+        if not isinstance(known, dict):
+            return [*found, _json_body(f"{FIELDS_KEY}.json", alone)]
+        return [*found[:k], _json_body("json", {**known, **alone}), *found[k + 1 :]]
+    return [*found, _json_body("json", alone)]
+
+
+def _json_body(name: str, value: Mapping[str, Any]) -> Body:
+    try:
+        data = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which the source had as an escape
+        data = json.dumps(value).encode()
+    return Body(Item("metadata", "application/json", name), name, data, xxhash.xxh3_128_hexdigest(data))
+
+
+def _data(sample: Sample, index: int, item: Item) -> bytes:
+    media = item.media
+    if media is None:
+        if item.text is not None:
+            return item.text.encode("utf-8", "surrogatepass")
+        if item.fields:
+            return json.dumps(dict(item.fields), ensure_ascii=False).encode()
+        note = next((n for n in sample.notes if n.item == index), None)
+        raise ReadError(note.reason if note else "no bytes", f"item {item.name!r} of {sample.key!r}")
+    if media.start_s is not None or media.end_s is not None or media.crop is not None:
+        raise ReadError("a cut cannot be copied", f"item {item.name!r} of {sample.key!r}")
+    try:
+        data = media.read()
+    except StorageError as error:
+        raise ReadError("bytes not readable", str(error)) from error
+    if media.size is not None and len(data) != media.size:
+        raise ReadError("changed since it was read", f"item {item.name!r} of {sample.key!r}")
+    return data
+
+
+def _name(item: Item) -> str:
+    # Something without extension stays so (README), unless it only lost it by having its dot in the key.
+    if item.name or item.modality == "other":
+        return item.name
+    return default_name(replace(item, name="")) if item.modality not in MEDIA_MODALITIES else ""
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    unique, n = name, 0
+    while unique in taken:
+        n += 1
+        unique = f"{n}.{name}" if name else str(n)
+    taken.add(unique)
+    return unique
+
+
+def typed_name(body: Body) -> str:
+    """The body's name, with the extension of its type where it has none (tars need one)."""
+    return body.name or extension_for(body.item.content_type)
