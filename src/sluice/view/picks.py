@@ -43,18 +43,19 @@ _ORDERED = frozenset({">=", ">", "<=", "<", "between"})
 
 
 def near_cut(run: RunLike, atom: AtomLike, each: int) -> tuple[list[Pick], list[Pick]]:
-    """The samples closest to the cut: those that fail the comparison and those that pass, closest first."""
+    """The samples closest to the cut: dropped ones that fail the comparison, kept ones that pass, closest first."""
     if atom.margin_column is None or atom.bound is None or atom.op not in _ORDERED:
         return [], []
     margin = quoted(atom.margin_column)
     touching = "fails" if atom.op in (">", "<") else "passes"
     sides = {}
-    for side, strict in (("fails", "<"), ("passes", ">")):
+    for side, strict, fate in (("fails", "<", "dropped"), ("passes", ">", "kept")):
         sign = f"{strict}=" if side == touching else strict
-        # Duplicates are left out: six copies of one picture teach less than six pictures.
+        # What passes is best shown by what a stricter cut would take from the kept; duplicates are left out, for
+        # six copies of one picture teach less than six pictures.
         found = rows(
             run,
-            f"""SELECT ordinal FROM fates WHERE {margin} {sign} 0 AND fate IN ('kept', 'dropped')
+            f"""SELECT ordinal FROM fates WHERE {margin} {sign} 0 AND fate = '{fate}'
                 ORDER BY abs({margin}), ordinal LIMIT {int(each)}""",
         )
         sides[side] = described(run, [r["ordinal"] for r in found], atom.field)

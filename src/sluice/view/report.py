@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 import sluice
+from sluice.storage import Location
 from sluice.view import account, gallery, headline, judged, picks
 from sluice.view.html import Html, element, join
 from sluice.view.source import RunLike, column_types
@@ -33,6 +34,18 @@ def build(run: RunLike) -> str:
         ),
     )
     return _document(f"{run.name}: curation report", body)
+
+
+def write(path: str) -> Location:
+    """(Re)build the report of the finished run at `path` (its output or run directory); returns where it lies.
+
+    Raises UsageError where there is no finished run, StorageError where the report cannot be written.
+    """
+    from sluice.store.opened import Run
+
+    run = Run.open(path)
+    run.place.report.write(build(run).encode("utf-8"))
+    return run.place.report
 
 
 def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:

@@ -1,0 +1,76 @@
+"""A contact sheet: many pictures at a glance in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+from sluice.codec.image import decode_small
+from sluice.codec.thumbnail import Rgb, caption, encode_jpeg, encode_png, fit
+from sluice.errors import SampleError, UsageError
+
+_GAP_PX, _LABEL_PX = 4, 18
+_PAPER, _BLANK = 255, 228
+_MOST_PX = 65_000
+"""A JPEG's sides are limited to 65,535 pixels."""
+
+
+def contact_sheet(
+    pictures: Iterable[tuple[str, bytes]],
+    columns: int = 10,
+    cell: tuple[int, int] = (192, 108),
+    labels: bool = False,
+    encoding: Literal["jpeg", "png"] = "jpeg",
+) -> bytes:
+    """One picture of all pictures, given as `(name, encoded bytes)`, row by row from the top left.
+
+    Each keeps its aspect in a cell of `cell` (width, height) pixels and is never enlarged; `labels` writes the
+    name below it. One that cannot be decoded leaves a grey cell with the reason. Only one row of encoded
+    pictures is decoded at a time. Raises UsageError where there are no pictures, no columns or too many rows.
+    """
+    if columns < 1 or min(cell) < 1:
+        raise UsageError("a contact sheet needs at least one column and cells of at least 1 px")
+    rows: list[Rgb] = []
+    cells: list[Rgb] = []
+    for name, data in pictures:
+        cells.append(_cell(name, data, cell, labels))
+        if len(cells) == columns:
+            rows.append(_row(cells, columns))
+            cells = []
+    if cells:
+        # A sheet of a single row is as wide as what it shows.
+        rows.append(_row(cells, columns if rows else len(cells)))
+    if not rows:
+        raise UsageError("there are no pictures to show", fix="preview a folder, shard or run with images")
+    sheet = np.pad(np.concatenate(rows), ((_GAP_PX, 0), (_GAP_PX, 0), (0, 0)), constant_values=_PAPER)
+    if max(sheet.shape[:2]) > _MOST_PX:
+        raise UsageError(
+            f"a sheet of {sheet.shape[1]} × {sheet.shape[0]} pixels is too large",
+            fix=f"show at most {_MOST_PX // rows[0].shape[0] * columns} pictures or use smaller cells",
+        )
+    return encode_png(sheet) if encoding == "png" else encode_jpeg(sheet, quality=85)
+
+
+def _row(cells: list[Rgb], columns: int) -> Rgb:
+    row = np.concatenate(cells, axis=1)
+    missing = (columns - len(cells)) * cells[0].shape[1]
+    return np.pad(row, ((0, 0), (0, missing), (0, 0)), constant_values=_PAPER)
+
+
+def _cell(name: str, data: bytes, cell: tuple[int, int], labels: bool) -> Rgb:
+    width, height = cell
+    try:
+        picture = fit(decode_small(data, min_side_px=max(cell)), width, height)
+        canvas = np.full((height, width, 3), _PAPER, np.uint8)
+        top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+        canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    except SampleError as error:
+        canvas = np.full((height, width, 3), _BLANK, np.uint8)
+        line = caption(error.reason, width, min(_LABEL_PX, height), paper=_BLANK)
+        top = (height - line.shape[0]) // 2
+        canvas[top : top + line.shape[0]] = line
+    if labels:
+        canvas = np.concatenate([canvas, caption(name, width, _LABEL_PX)])
+    return np.pad(canvas, ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=_PAPER)
