@@ -29,4 +29,6 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     for name in sys.argv[1:]:
         signal.alarm(SECONDS_A_FILE)
-        print(json.dumps({"file": Path(name).name, **outcome(Path(name).read_bytes())}), flush=True)
+        line = json.dumps({"file": Path(name).name, **outcome(Path(name).read_bytes())})
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

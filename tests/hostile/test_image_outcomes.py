@@ -23,7 +23,9 @@ def _outcomes(paths: list[Path]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     while paths:
         command = [sys.executable, str(HERE / "decode_in_a_cell.py"), *map(str, paths)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=300, check=False
+        )
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         found |= {line.pop("file"): line for line in lines}
         if len(lines) < len(paths):
