@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from sluice.write.columns import beside, check_embeddings, measures
 from sluice.write.files import put, put_table
 from sluice.write.protocol import ShardFile, ShardResult
 
-_OURS = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_TABLES = re.compile(r"metadata\.(csv|jsonl|parquet)|metadata-\d+\.parquet")
 
 
 class FolderWriter:
@@ -60,7 +61,7 @@ def file_path(key: str, name: str) -> str:
     segments = ["%2E" + s[1:] if s.startswith(".") else s for s in segments]
     if segments[0] == "_sluice":
         segments[0] = "%5Fsluice"
-    if segments[-1] in _OURS or segments[-1].startswith("metadata-"):
+    if _TABLES.fullmatch(segments[-1]):
         segments[-1] = "%6D" + segments[-1][1:]
     return "/".join(segments)
 

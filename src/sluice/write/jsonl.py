@@ -67,7 +67,8 @@ class JsonlWriter:
             path = f"{folder}/{file_path(sample.key, body.name)}"
             files.append(put(self.output, path, body.data))
             modality = body.item.modality
-            if modality in _LISTS and is_plain(sample.key, body, modality):
+            told = path.endswith(f"/{sample.key}.{body.name}")
+            if told and modality in _LISTS and is_plain(sample.key, body, modality):
                 line.setdefault(_LISTS[modality], []).append(path)
                 continue
             entry = {"name": body.name, "modality": modality, "content_type": body.item.content_type}
