@@ -172,7 +172,7 @@ def _summary(samples: list[dict[str, Any]], fates: list[dict[str, Any]]) -> dict
         only = sum(f["failing"] == [rule.name] for f in fates) if rule.atoms else first
         left -= first
         by_rule[rule.name] = first
-        yields.append({"rule": rule.name, "kept": left, "first_failing": first, "alone": alone,
+        yields.append({"name": rule.name, "rule": rule.text, "kept": left, "first_failing": first, "alone": alone,
                        "only_this": only, "null": 0})  # fmt: skip
     failures: dict[str, int] = {}
     for f in fates:

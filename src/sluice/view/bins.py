@@ -116,15 +116,17 @@ def categories(run: RunLike, name: str, rule: str, most: int = 12) -> list[Categ
     column = quoted(name)
     found = rows(
         run,
-        f"""SELECT CAST({column} AS VARCHAR) AS value, {_FATE_SUMS}
-            FROM samples JOIN fates USING (ordinal) WHERE {column} IS NOT NULL
-            GROUP BY ALL ORDER BY count(*) DESC, value LIMIT {int(most)}""",
+        f"""SELECT CAST(v AS VARCHAR) AS value, {_FATE_SUMS}
+            FROM (SELECT ordinal, {column} AS v FROM samples) {_WITH_FATES} WHERE v IS NOT NULL
+            GROUP BY value ORDER BY count(*) DESC, value LIMIT {int(most)}""",
         rule,
         rule,
     )
     return [Category(r["value"], int(r["kept"]), int(r["here"]), int(r["elsewhere"])) for r in found]
 
 
+# Only the columns that are needed: a passthrough column of `samples` may be called `fate` or `rule`, too.
+_WITH_FATES = "JOIN (SELECT ordinal, fate, rule FROM fates) USING (ordinal)"
 _FATE_SUMS = """count(*) FILTER (fate = 'kept') AS kept,
     count(*) FILTER (fate <> 'kept' AND rule IS NOT DISTINCT FROM ?) AS here,
     count(*) FILTER (fate <> 'kept' AND rule IS DISTINCT FROM ?) AS elsewhere"""
@@ -212,7 +214,7 @@ def _counts(
             FROM (SELECT ordinal, v, CASE WHEN v IS NULL OR NOT isfinite(v) THEN {_NO_VALUE}
                                           WHEN v <= 0 AND {scale.log} THEN {_ZERO} ELSE {index} END AS bin
                   FROM ({values.sql}))
-            JOIN fates USING (ordinal) GROUP BY bin""",
+            {_WITH_FATES} GROUP BY bin""",
         rule,
         rule,
     )

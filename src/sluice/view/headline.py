@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice.view import chart, number
 from sluice.view.html import Html, element, isolated, join
-from sluice.view.source import RunLike, rows
+from sluice.view.source import RunLike, rows, yields
 
 FATES = (("kept", "kept"), ("dropped", "dropped"), ("duplicate", "duplicates"), ("failed", "failed"))
 """The fates with the words for many of them, in the order they are shown."""
@@ -81,7 +81,8 @@ def _facts(run: RunLike) -> Html:
         run,
         """SELECT coalesce(sum(size_bytes), 0)::DOUBLE AS read_bytes,
                coalesce(sum(size_bytes) FILTER (fate = 'kept'), 0)::DOUBLE AS kept_bytes
-           FROM samples JOIN fates USING (ordinal)""",
+           FROM (SELECT ordinal, size_bytes FROM samples)
+           JOIN (SELECT ordinal, fate FROM fates) USING (ordinal)""",
     )[0]
     facts = [("read", number.size(found["read_bytes"])), ("kept", number.size(found["kept_bytes"]))]
     if s.get("seconds") is not None:
@@ -105,13 +106,12 @@ def gates(run: RunLike, dedup_rules: Sequence[str]) -> list[Gate]:
         if s["failed"]
         else []
     )
-    yields = s.get("yields") or [{"rule": r, "first_failing": n} for r, n in (s.get("by_rule") or {}).items()]
-    for y in yields:
-        index, text = texts.get(y["rule"], (None, ""))
-        duplicating = y["rule"] in dedup_rules
+    for y in yields(s) or [{"name": r, "first_failing": n} for r, n in (s.get("by_rule") or {}).items()]:
+        index, text = texts.get(y["name"], (None, ""))
+        duplicating = y["name"] in dedup_rules
         anchor = "duplicates" if duplicating else f"rule-{index}" if index is not None else None
         found.append(
-            Gate(y["rule"], text, "duplicate" if duplicating else "dropped", int(y["first_failing"]), anchor)
+            Gate(y["name"], text, "duplicate" if duplicating else "dropped", int(y["first_failing"]), anchor)
         )
     for fate in ("dropped", "duplicate"):
         missing = int(s[fate]) - sum(g.removed for g in found if g.cls == fate)
@@ -163,14 +163,14 @@ _COLUMNS = (
 
 def yield_table(run: RunLike) -> Html | None:
     """What each rule does, alone and among the others."""
-    found = run.summary.get("yields")
+    found = yields(run.summary)
     if not found:
         return None
     texts = {r.name: r.text for r in run.rules}
     head = [element("th", "rule", scope="col")]
     head += [element("th", title, scope="col", title=why, cls="num") for _, title, why in _COLUMNS]
     body = [
-        element("tr", _rule_cell(y["rule"], texts.get(y["rule"], "")), *map(_cell, _values(y))) for y in found
+        element("tr", _rule_cell(y["name"], texts.get(y["name"], "")), *map(_cell, _values(y))) for y in found
     ]
     table = element("table", element("thead", element("tr", *head)), element("tbody", *body), cls="yield")
     notes = "; ".join(f"{title}: {why}" for _, title, why in _COLUMNS)

@@ -8,7 +8,7 @@ from typing import Any
 from sluice.view import bins, chart, number, picks
 from sluice.view.html import Html, element, isolated, join
 from sluice.view.picks import Pick
-from sluice.view.source import AtomLike, FieldInfo, FieldLike, RuleLike, RunLike, cuts
+from sluice.view.source import AtomLike, FieldInfo, FieldLike, RuleLike, RunLike, cuts, yields
 from sluice.view.tiles import Tiles, shown_value
 
 EACH_SIDE = 6
@@ -26,11 +26,11 @@ def legend() -> Html:
 
 def panels(run: RunLike, tiles: Tiles, types: Mapping[str, str]) -> Html:
     """The panels of all rules that compare a field."""
-    yields = {y["rule"]: y for y in run.summary.get("yields") or ()}
+    found = {y["name"]: y for y in yields(run.summary)}
     made, left = [], MOST_ATOMS
     for index, rule in enumerate(run.rules):
         if rule.atoms:
-            made.append(_panel(run, tiles, types, index, rule, yields.get(rule.name), left))
+            made.append(_panel(run, tiles, types, index, rule, found.get(rule.name), left))
             left -= len(rule.atoms)
     return join(*made)
 

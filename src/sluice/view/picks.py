@@ -39,12 +39,12 @@ class DuplicateRule:
     groups: tuple[DuplicateGroup, ...]
 
 
-_ORDERED = frozenset({">=", ">", "<=", "<", "between"})
+_UNORDERED = frozenset({"=", "==", "<>", "!="})
 
 
 def near_cut(run: RunLike, atom: AtomLike, each: int) -> tuple[list[Pick], list[Pick]]:
     """The samples closest to the cut: dropped ones that fail the comparison, kept ones that pass, closest first."""
-    if atom.margin_column is None or atom.bound is None or atom.op not in _ORDERED:
+    if atom.margin_column is None or atom.op in _UNORDERED:
         return [], []
     margin = quoted(atom.margin_column)
     touching = "fails" if atom.op in (">", "<") else "passes"
@@ -68,10 +68,12 @@ def described(run: RunLike, ordinals: Iterable[int], field: str | None = None) -
     if not wanted:
         return []
     value = quoted(field) if field else "NULL"
+    chosen = ", ".join(map(str, wanted))
     found = rows(
         run,
-        f"""SELECT ordinal, key, {value} AS value, fate FROM samples JOIN fates USING (ordinal)
-            WHERE ordinal IN ({", ".join(map(str, wanted))})""",
+        f"""SELECT ordinal, key, value, fate
+            FROM (SELECT ordinal, key, {value} AS value FROM samples WHERE ordinal IN ({chosen}))
+            JOIN (SELECT ordinal, fate FROM fates WHERE ordinal IN ({chosen})) USING (ordinal)""",
     )
     by_ordinal = {r["ordinal"]: Pick(r["ordinal"], r["key"], r["value"], r["fate"]) for r in found}
     return [by_ordinal[o] for o in wanted if o in by_ordinal]
@@ -137,6 +139,8 @@ def failures(run: RunLike, each: int) -> dict[str, list[str]]:
     found = rows(
         run,
         f"""SELECT coalesce(reason, 'unknown') AS reason, list(key ORDER BY ordinal)[1:{int(each)}] AS keys
-            FROM samples JOIN fates USING (ordinal) WHERE fate = 'failed' GROUP BY 1 ORDER BY 1""",
+            FROM (SELECT ordinal, key FROM samples)
+            JOIN (SELECT ordinal, reason FROM fates WHERE fate = 'failed') USING (ordinal)
+            GROUP BY 1 ORDER BY 1""",
     )
     return {r["reason"]: r["keys"] for r in found}

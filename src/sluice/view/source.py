@@ -110,8 +110,8 @@ class FieldInfo:
 class RunLike(Protocol):
     """A finished run.
 
-    `summary` is the document of `sluice run --json` with, where known, `yields` (a mapping per rule: `rule`,
-    `kept`, `first_failing`, `alone`, `only_this`, `null`) and `cost` (a mapping per operator: `operator`,
+    `summary` is the document of `sluice run --json` with, where known, `yields` (a mapping per rule: `name`,
+    `kept`, `first_failing`, `alone`, `only_this`, `null`, `absent`) and `cost` (a mapping per operator: `operator`,
     `seconds`). `query` reads two views: `samples` (ordinal, id, key, size_bytes and a column per measure;
     lists with `<field>__min` and `<field>__max` where samples have several items) and `fates` (ordinal, fate,
     rule, failing, reason, duplicate_of, similarity and the margins).
@@ -156,6 +156,11 @@ def rows(run: RunLike, sql: str, *params: Any) -> list[dict[str, Any]]:
     """The rows of a query as dictionaries; for results of a few hundred rows at most."""
     found: list[dict[str, Any]] = run.query(sql, *params).to_pylist()
     return found
+
+
+def yields(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What each rule did, in order; empty where the run did not say."""
+    return list(summary.get("yields") or ())
 
 
 def column_types(run: RunLike) -> dict[str, str]:
