@@ -13,4 +13,5 @@ def image_exposure(
     small_gray: SmallGray,
 ) -> Annotated[float, Field(unit="luma", ge=0, le=255, higher_is="brighter")]:
     """Mean BT.601 luma of the small picture, 0 (black) to 255 (white). A constant gray of 100 gives 100."""
-    return cv2.mean(small_gray)[0]
+    # Not cv2.mean: that can exceed 255 by a rounding.
+    return float(cv2.sumElems(small_gray)[0]) / small_gray.size

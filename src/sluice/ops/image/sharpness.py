@@ -17,9 +17,9 @@ def laplacian_variance(pixels: NDArray[np.uint8]) -> float:
     an eighth of its time.
     """
     laplacian = cv2.Laplacian(pixels, cv2.CV_16S)
-    count = float(laplacian.size)
-    mean = sum(cv2.sumElems(laplacian)) / count
-    return max(0.0, float(cv2.norm(laplacian, cv2.NORM_L2SQR)) / count - mean * mean)
+    count, total = laplacian.size, int(sum(cv2.sumElems(laplacian)))
+    squares = round(cv2.norm(laplacian, cv2.NORM_L2SQR))
+    return (count * squares - total * total) / (count * count)
 
 
 @measure(version=1, cost="decode", libraries=LIBRARIES)
