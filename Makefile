@@ -26,7 +26,7 @@ check: .venv/dev.stamp ## all that needs no run: style, types, import directions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/docs.py --check
-	@$(BIN)/python -m pytest -q tests/project
+	@$(BIN)/python -m pytest -q tests/project/test_project_surface.py
 
 bench: .venv/dev.stamp ## our overhead against bare loops, printed as ratios
 	@$(BIN)/python -m benchmarks
