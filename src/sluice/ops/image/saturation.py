@@ -17,4 +17,5 @@ def image_saturation(
     From 0 for any gray picture to 1 for pure colours; in steps of 1/255 a pixel.
     """
     hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
-    return float(cv2.sumElems(hsv)[1]) / (255 * hsv.shape[0] * hsv.shape[1])
+    height, width = small.shape[:2]
+    return float(cv2.sumElems(hsv)[1] / (255 * height * width))
