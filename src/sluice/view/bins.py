@@ -11,8 +11,11 @@ from sluice.view.source import AtomLike, RunLike, cuts, quoted, rows
 BINS = 48
 """Bars in a histogram: enough to show a shape, wide enough to be hit by a finger on a phone."""
 _ZERO, _NO_VALUE = -1, -2
-HEAVY_TAIL = 12.0
-"""A field goes on a logarithmic axis where its 99.5th percentile is this many times its median."""
+HEAVY_TAIL, SQUEEZED = 12.0, 40.0
+"""A field goes on a logarithmic axis where its 99.5th percentile is this many times its median, or where
+the highest value is `SQUEEZED` times a cut, so that on a linear axis one side of the cut had no room."""
+MANY_ZEROS = 0.3
+"""The share of values that are exactly 0 from which they get a bar of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Histogram:
     """Bins from left to right on their axis.
 
     `below` and `above` count values beyond the axis, which lie in the outermost bins; `nulls` values that
-    are missing though the sample did not fail; `zero` the values ≤ 0 that a logarithmic axis cannot hold
-    (they have a bar of their own).
+    are missing though the sample did not fail. `zero` is a bar of its own for the values ≤ 0, where the axis
+    is logarithmic or where so many are exactly 0 that nothing else could be seen.
     """
 
     scale: Scale
@@ -72,6 +75,7 @@ class _Extent:
     q_high: float
     positive_low: float | None
     whole: bool
+    zeros: float
 
 
 @dataclass(slots=True)
@@ -104,7 +108,9 @@ def histogram(
     lines = cuts(atoms)
     scale, step = _axis(extent, [bound for _, bound in lines])
     closed_right = bool(lines) and lines[0][0] in ("<=", ">")
-    counted = _counts(run, values, rule, scale, step, closed_right)
+    # Zeros stand apart where they would dwarf the rest, unless the cut lies among them.
+    apart = scale.log or (extent.low >= 0 and extent.zeros >= MANY_ZEROS and all(b > 0 for _, b in lines))
+    counted = _counts(run, values, rule, scale, step, closed_right, apart)
     n = max(1, round((scale.forward(scale.high) - scale.forward(scale.low)) / step))
     bins = tuple(_bin(scale, step, i, counted.bins.get(i, (0, 0, 0))) for i in range(n))
     zero = Bin(0, 0, *counted.bins[_ZERO]) if _ZERO in counted.bins else None
@@ -139,21 +145,22 @@ def _extent(run: RunLike, values: _Values) -> _Extent | None:
                 max(v) FILTER (isfinite(v)) AS high,
                 approx_quantile(v, [0.005, 0.5, 0.995]) FILTER (isfinite(v)) AS q,
                 min(v) FILTER (v > 0) AS positive_low,
-                bool_and(v = floor(v)) FILTER (isfinite(v)) AS whole
+                bool_and(v = floor(v)) FILTER (isfinite(v)) AS whole, count(*) FILTER (v = 0) AS zeros
             FROM ({values.sql})""",
     )[0]
     if not found["n"]:
         return None
     q_low, median, q_high = found["q"]
     return _Extent(
-        found["low"], found["high"], q_low, median, q_high, found["positive_low"], bool(found["whole"])
-    )
+        found["low"], found["high"], q_low, median, q_high,
+        found["positive_low"], bool(found["whole"]), found["zeros"] / found["n"],
+    )  # fmt: skip
 
 
 def _axis(extent: _Extent, bounds: list[float]) -> tuple[Scale, float]:
     """The axis and the width of a bin in axis units, such that the first bound is an edge."""
     log = _is_heavy(extent, bounds)
-    low, high = (extent.positive_low or extent.low, extent.high) if log else _linear_ends(extent)
+    low, high = _log_ends(extent, bounds) if log else _linear_ends(extent)
     low, high = min([low, *bounds]), max([high, *bounds])
     scale = Scale(low, high if high > low else low + 1, log)
     a, b = scale.forward(scale.low), scale.forward(scale.high)
@@ -171,7 +178,14 @@ def _axis(extent: _Extent, bounds: list[float]) -> tuple[Scale, float]:
 def _is_heavy(extent: _Extent, bounds: list[float]) -> bool:
     if extent.low < 0 or extent.positive_low is None or any(b <= 0 for b in bounds):
         return False
-    return extent.median > 0 and extent.q_high > HEAVY_TAIL * extent.median
+    tailed = extent.median > 0 and extent.q_high > HEAVY_TAIL * extent.median
+    return tailed or any(extent.high > SQUEEZED * b for b in bounds)
+
+
+def _log_ends(extent: _Extent, bounds: list[float]) -> tuple[float, float]:
+    """The range of the positive values; a few very small ones may not stretch the axis over many decades."""
+    floor = min([b for b in (extent.median, *bounds) if b > 0], default=extent.high) / 1000
+    return max(extent.positive_low or floor, floor), extent.high
 
 
 def _linear_ends(extent: _Extent) -> tuple[float, float]:
@@ -194,7 +208,7 @@ class _Counted:
 
 
 def _counts(
-    run: RunLike, values: _Values, rule: str, scale: Scale, step: float, closed_right: bool
+    run: RunLike, values: _Values, rule: str, scale: Scale, step: float, closed_right: bool, apart: bool
 ) -> _Counted:
     start = scale.forward(scale.low)
     axis = "log10(v)" if scale.log else "v"
@@ -208,11 +222,11 @@ def _counts(
     found = rows(
         run,
         f"""SELECT bin, {_FATE_SUMS}, count(*) FILTER (fate <> 'failed') AS judged,
-                count(*) FILTER (v > 0 AND v < {low}) + count(*) FILTER (v <= 0 AND {not scale.log} AND v < {low})
+                count(*) FILTER (v > 0 AND v < {low}) + count(*) FILTER (v <= 0 AND {not apart} AND v < {low})
                     AS below,
                 count(*) FILTER (v > {high}) AS above
             FROM (SELECT ordinal, v, CASE WHEN v IS NULL OR NOT isfinite(v) THEN {_NO_VALUE}
-                                          WHEN v <= 0 AND {scale.log} THEN {_ZERO} ELSE {index} END AS bin
+                                          WHEN v <= 0 AND {apart} THEN {_ZERO} ELSE {index} END AS bin
                   FROM ({values.sql}))
             {_WITH_FATES} GROUP BY bin""",
         rule,

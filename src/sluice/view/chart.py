@@ -12,6 +12,8 @@ from sluice.view.scale import Scale
 
 _PLOT_TOP, _PLOT_HEIGHT, _AXIS = 26, 150, 24
 _ROW = 17
+_BREAK = 2.5
+"""A bar of zeros this many times the next highest is cut off, marked so, and its count written on it."""
 _APART = 48.0
 """Percent of the width that a label and its neighbour need between them on a phone."""
 _ZERO_WIDTH = 5.0
@@ -44,7 +46,9 @@ def histogram_chart(
     rows = label_rows([found.scale.position(bound) for _, bound in lines])
     top = _PLOT_TOP + _ROW * max(rows, default=0)
     height = top + _PLOT_HEIGHT + _AXIS
-    peak = max([b.total for b in found.bins] + ([found.zero.total] if found.zero else []))
+    peak = max(b.total for b in found.bins)
+    if found.zero and found.zero.total <= _BREAK * peak:
+        peak = max(peak, found.zero.total)
     place = _Frame(found.scale, left, top)
     marks = join(
         *(_shade(place, op, bound) for op, bound in lines if plain),
@@ -83,8 +87,17 @@ def number_of(value: float) -> float:
 
 
 def _zero_bar(place: _Frame, b: Bin, peak: int) -> Html:
-    label = element("text", "≤ 0", x=f"{_ZERO_WIDTH / 2:.2f}%", y=place.bottom + 17, cls="tick middle")
-    return join(_stack(place, b, peak, 0.0, _ZERO_WIDTH, f"zero or less: {_parts_text(b)}"), label)
+    middle = f"{_ZERO_WIDTH / 2:.2f}%"
+    label = element(
+        "text", "≤ 0" if place.scale.log else "0", x=middle, y=place.bottom + 17, cls="tick middle"
+    )
+    title = f"zero: {_parts_text(b)}"
+    if b.total <= peak:
+        return join(_stack(place, b, peak, 0.0, _ZERO_WIDTH, title), label)
+    y = place.top + 26
+    cut_off = element("line", cls="break", x1="-0.4%", x2=f"{_ZERO_WIDTH + 0.4:.2f}%", y1=y + 5, y2=y - 5)
+    written = element("text", number.short(b.total), x=middle, y=place.top - 5, cls="tick middle")
+    return join(_stack(place, b, b.total, 0.0, _ZERO_WIDTH, title), cut_off, written, label)
 
 
 def _stack(place: _Frame, b: Bin, peak: int, x: float, width: float, title: str) -> Html:

@@ -186,5 +186,5 @@ def _cell(value: Any) -> Html:
 
 
 def _rule_cell(name: str, text: str) -> Html:
-    code = element("code", isolated(text)) if text and text != name else None
+    code = element("code", isolated(text)) if text not in ("", "dedup", name) else None
     return element("th", isolated(name), code, scope="row")

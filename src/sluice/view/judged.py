@@ -77,7 +77,7 @@ def _field(
     info = run.fields.get(name) or FieldInfo()
     kind = types.get(name)
     unit = f" ({info.unit})" if info.unit else ""
-    hint = f" · higher is {info.higher_is}" if info.higher_is else ""
+    hint = f" · higher is {info.higher_is}" if info.higher_is not in ("", "higher") else ""
     head = element("h4", isolated(name), element("small", f"{unit}{hint}"))
     if kind is None:
         return join(head, element("p", "This field was not measured in this run.", cls="note"))
@@ -98,6 +98,8 @@ def _histogram(
     notes = []
     if found.scale.log:
         notes.append("logarithmic axis")
+    if found.zero and not found.scale.log:
+        notes.append(f"{number.count(found.zero.total)} are exactly 0, a bar of its own")
     if found.below:
         notes.append(f"{number.count(found.below)} lower values are counted in the first bar")
     if found.above:
@@ -136,6 +138,6 @@ def _sides(run: RunLike, tiles: Tiles, atom: AtomLike, info: FieldLike) -> Html 
 
 
 def _side(tiles: Tiles, found: list[Pick], info: FieldLike, cls: str, title: str) -> Html:
-    shown = [tiles.tile(p, shown_value(p.value, info.unit), cls=p.fate) for p in found]
+    shown = [tiles.tile(p, shown_value(p.value), cls=p.fate) for p in found]
     body = element("div", *shown, cls="tiles") if shown else element("p", "none", cls="note")
     return element("section", element("h5", title), body, cls=f"side {cls}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_UNITLESS = frozenset({"", "ratio", "variance", "count", "hash", "number"})
+_UNITLESS = frozenset({"", "ratio", "share", "variance", "count", "hash", "hex", "number", "width/height"})
 
 
 def count(value: float) -> str:

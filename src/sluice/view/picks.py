@@ -93,7 +93,8 @@ def duplicates(run: RunLike, rule_texts: dict[str, str], groups: int, each: int)
         by_distance = "distance" in rule_texts.get(r["rule"], "") or r["least"] == 0 or (r["most"] or 0) > 1.5
         shown = _groups(run, r["rule"], by_distance, groups, each)
         result.append(DuplicateRule(r["rule"], r["removed"], r["originals"], by_distance, tuple(shown)))
-    return result
+    order = list(rule_texts)
+    return sorted(result, key=lambda r: order.index(r.name) if r.name in order else len(order))
 
 
 def _groups(run: RunLike, rule: str, by_distance: bool, groups: int, each: int) -> list[DuplicateGroup]:

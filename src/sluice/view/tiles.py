@@ -76,12 +76,12 @@ def clipped(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def shown_value(value: Any, unit: str) -> str:
-    """A measured value for a caption; the first three of a list."""
+def shown_value(value: Any) -> str:
+    """A measured value for a caption, without its unit; the first three of a list."""
     if value is None:
         return "no value"
     if isinstance(value, list):
-        return ", ".join(shown_value(v, "") for v in value[:3]) + (" …" if len(value) > 3 else "")
+        return ", ".join(shown_value(v) for v in value[:3]) + (" …" if len(value) > 3 else "")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return clipped(str(value), 40)
-    return number.with_unit(value, unit)
+    return number.exact(value)
