@@ -11,7 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -21,7 +21,7 @@ from typing import Any, Generic, Literal
 from sluice.errors import InterruptedRunError, RunError, SluiceError, UsageError
 from sluice.run.engine import Done, Job, Result, Task, WorkerLimits, rest
 from sluice.run.supervise import Launch, Supervised, named
-from sluice.run.worker import THREAD_VARIABLES
+from sluice.run.worker import THREAD_VARIABLES, apply_codec_limits
 
 PRELOAD = (
     "numpy",
@@ -87,7 +87,7 @@ class LocalEngine:
         if self._closed:
             raise UsageError("the engine is closed", fix="make another LocalEngine")
         if self.workers == 0:
-            return _run_here(job, tasks)
+            return _run_here(job, tasks, self.limits)
         return self._run(Launch.of(job, self.limits, self._context), tasks)
 
     def worker_pids(self) -> list[int]:
@@ -199,10 +199,13 @@ class _Crew(Generic[Task, Result]):
         return self.members[-1]
 
 
-def _run_here(job: Job[Task, Result], tasks: Iterable[Task]) -> Iterator[Done[Task, Result]]:
+def _run_here(
+    job: Job[Task, Result], tasks: Iterable[Task], limits: WorkerLimits
+) -> Iterator[Done[Task, Result]]:
     """All tasks in this process, one after the other; an exception passes as it would from a worker."""
     beat = [0, 0, 0]
     try:
+        apply_codec_limits(limits)
         job.open()
         for task in tasks:
             rest(beat)
@@ -269,9 +272,14 @@ def _start_fork_server(preload: Sequence[str]) -> None:
     forkserver.set_forkserver_preload(list(dict.fromkeys(preload)))
     # BLAS libraries read these once, when they are loaded, which for workers happens in the fork server.
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    # It would die of a Ctrl-C that reaches it during its imports: it inherits our deafness, and keeps it. The
+    # tracker comes first, since starting it ends with unblocking the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name, value in known.items():
             if value is None:
                 del os.environ[name]

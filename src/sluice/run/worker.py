@@ -77,7 +77,7 @@ def main(link: Connection, beat: Beat, said: Inherited, limits: WorkerLimits) ->
     try:
         job = link.recv()
         _single_threaded()
-        _apply_codec_limits(limits)
+        apply_codec_limits(limits)
         job.open()
     except EOFError:
         return
@@ -157,6 +157,9 @@ def _trace(error: Exception) -> str:
 def _settle(said: int) -> None:
     """Be a good child: no terminal, no Ctrl-C of one's own, an end with the driver's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGINT}
+    )  # blocked until now: see the fork server's start
     os.dup2(said, 2)
     os.dup2(said, 1)
     os.close(said)
@@ -199,7 +202,8 @@ def _single_threaded() -> None:
         sys.modules["pyarrow"].set_cpu_count(1)
 
 
-def _apply_codec_limits(limits: WorkerLimits) -> None:
+def apply_codec_limits(limits: WorkerLimits) -> None:
+    """Put the codec limits in force for this process, where any are given."""
     if limits.codec is not None:
         from sluice.codec.limits import set_limits
 
