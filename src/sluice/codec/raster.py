@@ -16,7 +16,7 @@ from sluice.codec.exif import exif_orientation
 from sluice.codec.header import ImageHeader
 from sluice.codec.limits import current_limits
 from sluice.codec.signature import NO_DECODER, early_size, gif_frames, signature
-from sluice.errors import LimitError, UnreadableError
+from sluice.errors import LimitError, StorageError, UnreadableError
 
 # Formats of pictures as people have them. Left out are those that start other programs (EPS), that anything
 # resembles (TGA), and Pillow's rarely exercised decoders.
@@ -41,7 +41,7 @@ def opened(file: BinaryIO) -> Iterator[tuple[Image.Image, ImageHeader]]:
             with Image.open(file, formats=FORMATS) as image:
                 current_limits().check_size(*image.size)
                 yield image, _header(image, file)
-        except (MemoryError, UnreadableError):
+        except (MemoryError, StorageError, UnreadableError):
             raise
         except Exception as error:  # whatever a decoder raises is this picture's counted failure
             raise _as_unreadable(error, head, name, file) from error

@@ -11,6 +11,7 @@ from sluice.codec import Picture as _Picture
 from sluice.codec import probe
 from sluice.codec.header import ImageHeader
 from sluice.codec.image import DEFINITION
+from sluice.errors import StorageError, UnreadableError
 from sluice.operator import feature
 from sluice.sample import Media
 
@@ -26,10 +27,15 @@ SmallGray = Annotated[NDArray[np.uint8], "[h, w], BT.601 luma, shorter side 128 
 
 
 @feature(scope="image", version=DEFINITION, cost="header", libraries=LIBRARIES)
-def header(media: Media) -> Header:
+def header(media: Media | None) -> Header:
     """Size, format, frames and alpha, from the head of the file alone (or bytes already in hand)."""
-    with media.open() as file:
-        return probe(file).cropped(media.crop)
+    if media is None:
+        raise UnreadableError("no bytes", "the item has no media")
+    try:
+        with media.open() as file:
+            return probe(file).cropped(media.crop)
+    except StorageError as error:
+        raise UnreadableError("bytes not readable", str(error)) from error
 
 
 @feature(scope="image", version=DEFINITION, cost="decode", libraries=LIBRARIES)
