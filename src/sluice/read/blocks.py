@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -60,12 +60,14 @@ class FileBlocks:
 
 
 class StreamBlocks:
-    """An archive inside a gzip, zstd, bz2, xz or lz4 stream: forward only, what was passed is forgotten.
+    """An archive inside a gzip, zstd, bz2 or lz4 stream: forward only, what was passed is forgotten.
 
     A stream that breaks off, or whose checksums are wrong, ends there; `broken` says why.
     """
 
-    def __init__(self, file: Any, suffix: str) -> None:
+    def __init__(self, fd: int, suffix: str) -> None:
+        file = os.fdopen(os.dup(fd), "rb")  # Arrow closes it
+        file.seek(0)
         self._stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), _CODECS[suffix])
         self._start, self._data = 0, b""
         self._ended = False

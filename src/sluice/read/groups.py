@@ -87,8 +87,10 @@ def groups(members: Iterable[Member], load: Load | None = None) -> Iterator[Grou
                 yield current
             current = Group(key, member.start, clean=damage is None)
             if damage is not None:
+                # What was lost may have been its first members.
                 current.fail(damage.trouble, damage)
-                damage = lonely = None
+                lonely = None
+        damage = None  # damage amid one key is that key's alone
         current.add(name, member, load)
     if current is not None:
         yield current

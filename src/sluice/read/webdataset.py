@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
@@ -95,10 +94,9 @@ class WebDatasetReader:
 
     def _compressed(self, part: Slice, place: Location) -> Iterator[tuple[Group, list[bytes]]]:
         suffix = place.suffix
-        with _file(part, place) as (fd, _), os.fdopen(os.dup(fd), "rb") as opened:
-            apart = _apart(groups(tar_members(StreamBlocks(opened, suffix))))
-            opened.seek(0)
-            blocks = StreamBlocks(opened, suffix)
+        with _file(part, place) as (fd, _):
+            apart = _apart(groups(tar_members(StreamBlocks(fd, suffix))))
+            blocks = StreamBlocks(fd, suffix)
             members = tar_members(blocks)
             for group in _whole(groups(members, lambda m: blocks.at(m.offset, m.size)), apart):
                 yield group, group.bodies

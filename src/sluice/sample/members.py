@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from sluice.sample.model import Item, Modality
@@ -96,11 +97,11 @@ def extension_for(content_type: str) -> str:
 def split_member(member: str) -> tuple[str, str]:
     """Key and item name of a tar member: cut at the first dot of the basename, the directory kept.
 
-    Dots that the basename begins with belong to the key, as does a last dot that no extension follows; a
-    `%2E` in the key's basename reads as a dot. `join_member` is the exact inverse.
+    A dot that the basename begins with belongs to the key, as does a last dot that no extension follows; a
+    `%2E` inside the key's basename reads as a dot. `join_member` is the exact inverse.
     """
     folder, base = _at_last_slash(member)
-    dot = base.find(".", len(base) - len(base.lstrip(".")))
+    dot = base.find(".", 1)
     if dot < 0 or dot == len(base) - 1:
         return folder + _coded(_CODED, base, _decode, keep_last=True), ""
     return folder + _coded(_CODED, base[:dot], _decode, keep_last=False), base[dot + 1 :]
@@ -109,12 +110,8 @@ def split_member(member: str) -> tuple[str, str]:
 def join_member(key: str, name: str) -> str:
     """The tar member of an item: `key.name`, with dots inside the key's basename written `%2E`."""
     folder, base = _at_last_slash(key)
-    bare = base.lstrip(".")
-    leading = base[: len(base) - len(bare)]
-    coded = leading + _coded(_PLAIN, bare, _encode, keep_last=not name)
-    if leading and not bare and name:  # ".jpg" would read as a key without extension
-        coded = leading.replace(".", "%2E")
-    return f"{folder}{coded}.{name}" if name else folder + coded
+    coded = folder + _coded(_PLAIN, base, _encode, keep_last=not name)
+    return f"{coded}.{name}" if name else coded
 
 
 def safe_member(member: str) -> str:
@@ -199,14 +196,16 @@ def _at_last_slash(path: str) -> tuple[str, str]:
     return path[:cut], path[cut:]
 
 
-def _coded(pattern: re.Pattern[str], text: str, change: object, *, keep_last: bool) -> str:
+def _coded(
+    pattern: re.Pattern[str], text: str, change: Callable[[re.Match[str]], str], *, keep_last: bool
+) -> str:
+    """Change every match but one at the very beginning and, with `keep_last`, one at the very end."""
     if "%" not in text and "." not in text:
         return text
 
     def replace(match: re.Match[str]) -> str:
-        if keep_last and match.end() == len(text):
-            return match[0]
-        return change(match)  # type: ignore[operator, no-any-return]
+        kept = match.start() == 0 or (keep_last and match.end() == len(text))
+        return match[0] if kept else change(match)
 
     return pattern.sub(replace, text)
 
