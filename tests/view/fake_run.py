@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,28 @@ import cv2
 import duckdb
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from sluice.codec.image import decode
 from sluice.errors import SampleError
 from sluice.view.source import Atom, FieldInfo, RuleInfo
+
+HOSTILE_KEY = "a\"><script>document.title='owned'</script>'\u202egpj.exe"
+HOSTILE_TEXT = '<img src=x onerror=alert(1)> & \u05e9\u05dc\u05d5\u05dd "quoted" \x00 \ud800'
+
+
+def encoded(picture: Image.Image, kind: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format=kind)
+    return out.getvalue()
+
+
+def noise(seed: int, width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8))
+    grain = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+    return Image.blend(coarse.resize((width, height)), grain, 0.25)
+
 
 RULES = (
     RuleInfo(

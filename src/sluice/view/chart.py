@@ -134,6 +134,9 @@ def _axis(place: _Frame) -> list[Html]:
     marks = [element("line", cls="axis", x1="0%", x2="100%", y1=place.bottom, y2=place.bottom)]
     ticks = place.scale.ticks(5 if place.left else 6)
     for value in ticks:
+        if place.left and value == 0:
+            # The bar of zeros beside the axis has this label already.
+            continue
         x = place.x(value)
         anchor = "start" if x < 3 else "end" if x > 96 else "middle"
         marks.append(

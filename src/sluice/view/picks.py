@@ -107,21 +107,23 @@ def _groups(run: RunLike, rule: str, by_distance: bool, groups: int, each: int) 
             LIMIT {int(groups)}""",
         rule,
     )
+    chosen = ", ".join(str(int(r["duplicate_of"])) for r in found)
+    members = rows(
+        run,
+        f"""SELECT ordinal, duplicate_of, similarity FROM fates
+            WHERE fate = 'duplicate' AND coalesce(rule, '') = ? AND duplicate_of IN ({chosen or "NULL"})
+            QUALIFY row_number() OVER
+                (PARTITION BY duplicate_of ORDER BY similarity {order} NULLS LAST, ordinal) <= {int(each)}
+            ORDER BY similarity {order} NULLS LAST, ordinal""",
+        rule,
+    )
+    wanted = [r["duplicate_of"] for r in found] + [m["ordinal"] for m in members]
+    picks = {p.ordinal: p for p in described(run, wanted)}
     result = []
     for r in found:
-        members = rows(
-            run,
-            f"""SELECT ordinal, similarity FROM fates
-                WHERE fate = 'duplicate' AND coalesce(rule, '') = ? AND duplicate_of = ?
-                ORDER BY similarity {order} NULLS LAST, ordinal LIMIT {int(each)}""",
-            rule,
-            r["duplicate_of"],
-        )
-        original = described(run, [r["duplicate_of"]])
-        removed = zip(described(run, [m["ordinal"] for m in members]), members, strict=False)
-        if original:
-            scored = tuple((pick, member["similarity"]) for pick, member in removed)
-            result.append(DuplicateGroup(original[0], scored, r["n"]))
+        own = [m for m in members if m["duplicate_of"] == r["duplicate_of"]]
+        scored = tuple((picks[m["ordinal"]], m["similarity"]) for m in own)
+        result.append(DuplicateGroup(picks[r["duplicate_of"]], scored, r["n"]))
     return result
 
 
