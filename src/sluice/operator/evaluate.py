@@ -69,12 +69,19 @@ class Program:
         ]
         self.steps = [step for scope in self._scopes for step in scope.steps]
         for number, step in enumerate(self.steps):
-            step.number = number
+            step.number = step.code = number
 
     @property
     def step_names(self) -> list[str]:
         """Names of the operators and features by the number that `beat` is told."""
         return [step.name for step in self.steps]
+
+    def known_as(self, names: Sequence[str]) -> Program:
+        """Let the beat's step numbers be positions in `names`, so that several programs can share a beat."""
+        at = {name: k for k, name in enumerate(names)}
+        for step in self.steps:
+            step.code = at[step.name]
+        return self
 
     def open(self) -> Program:
         """Build the operators that hold state; done once, by the first call at the latest."""
@@ -88,7 +95,9 @@ class Program:
     ) -> Measured:
         """Measure samples; `rows` are the numbers under which the beat knows them (default 0, 1, …)."""
         self.open()
-        run = Run(samples, rows or range(len(samples)), beat if beat is not None else [0, 0, 0])
+        run = Run(
+            samples, rows or range(len(samples)), beat if beat is not None else [0, 0, 0], len(self.steps)
+        )
         made: dict[str, list[Any]] = {}
         for scope in self._scopes:
             cells = scope.cells(samples, made)
@@ -96,7 +105,10 @@ class Program:
                 segment.run(cells, run)
             made |= scope.values(cells, len(samples))
         run.beat[0] = -1
-        return Measured(self._columns(made), run.notes, run.hashes, run.seconds)
+        seconds: dict[str, float] = {}
+        for step in self.steps:
+            seconds[step.name] = seconds.get(step.name, 0.0) + run.seconds[step.number]
+        return Measured(self._columns(made), run.notes, run.hashes, seconds)
 
     def _columns(self, made: dict[str, list[Any]]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {}
@@ -238,12 +250,13 @@ class _Segment:
             return
         for cell in cells:
             self._prepare(cell, run)
-            slots = cell.slots
+            slots, then = cell.slots, perf_counter()
             for step in self.steps:
-                run.beat[1] = step.number
-                started = perf_counter()
+                run.beat[1] = step.code
                 slots[step.output] = call_item(step, cell, run)
-                run.spent(step, started)
+                now = perf_counter()
+                run.seconds[step.number] += now - then
+                then = now
             for slot in self.free:
                 slots[slot] = None
 
@@ -259,7 +272,7 @@ class _Segment:
         good = [cell for cell in cells if cell.slots[step.output] is None]
         started = perf_counter()
         call_batch(step, good, run)
-        run.spent(step, started)
+        run.seconds[step.number] += perf_counter() - started
         for cell in cells:
             for slot in self.free:
                 cell.slots[slot] = None

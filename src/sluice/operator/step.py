@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass, field
-from time import monotonic_ns, perf_counter
+from time import monotonic_ns
 from typing import Any
 
 import xxhash
@@ -29,13 +29,15 @@ class Cell:
 
 
 class Run:
-    """One call of a program: where notes and hashes gather."""
+    """One call of a program: where notes, hashes and the time spent by step number gather."""
 
-    def __init__(self, samples: Sequence[Sample], rows: Sequence[int], beat: MutableSequence[int]) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], rows: Sequence[int], beat: MutableSequence[int], steps: int
+    ) -> None:
         self.rows, self.beat = rows, beat
         self.notes: list[list[Note]] = [[] for _ in samples]
         self.hashes: list[dict[int, str]] = [{} for _ in samples]
-        self.seconds: dict[str, float] = {}
+        self.seconds = [0.0] * steps
 
     def begin(self, row: int, step: int | None = None) -> None:
         """Tell the supervisor what is under way; `row` is an index into the samples, −1 for none of them."""
@@ -43,10 +45,6 @@ class Run:
         if step is not None:
             self.beat[1] = step
         self.beat[2] = monotonic_ns()
-
-    def spent(self, step: Step, since: float) -> None:
-        """Book the time since `since` (of `perf_counter`) on a step's operator."""
-        self.seconds[step.name] = self.seconds.get(step.name, 0.0) + perf_counter() - since
 
     def note(self, cell: Cell, note: Note) -> Note:
         """Keep a note on the cell's sample; it then stands in the place of the value."""
@@ -64,6 +62,8 @@ class Step:
     call: Callable[..., Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     number: int = 0
+    code: int = 0
+    """What the beat is told for this step; see `Program.known_as`."""
 
     @property
     def name(self) -> str:
@@ -136,7 +136,7 @@ def call_batch(step: Step, cells: list[Cell], run: Run) -> None:
     """Fill the cells' slots by one call for all, or one by one where that call fails."""
     if not cells:
         return
-    run.begin(cells[0].row if len(cells) == 1 else -1, step.number)
+    run.begin(cells[0].row if len(cells) == 1 else -1, step.code)
     try:
         columns = [[cell.slots[i] for cell in cells] for i in step.inputs]
         values = step.call(*columns, **step.settings)  # type: ignore[misc]
