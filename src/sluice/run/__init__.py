@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sluice.run.engine import Engine, WorkerLimits
-from sluice.run.execute import Options, execute
-from sluice.run.prepare import Prepared, prepare
-
 if TYPE_CHECKING:
     from sluice.operator import Registry
     from sluice.recipe.recipe import Recipe
+    from sluice.run.engine import Engine
 
-__all__ = ["Engine", "Options", "Prepared", "WorkerLimits", "execute", "prepare", "run"]
+__all__ = ["run"]
 
 
 def run(
@@ -37,15 +34,16 @@ def run(
     `update` lets another recipe take over the output, `retry_failed` measures samples again whose operator
     hung or died. Raises SluiceError; see `sluice.errors`.
     """
-    from sluice.run.local import LocalEngine
-
-    prepared = prepare(
-        recipe, output=output, run=run_dir, store=store, operators=operators, retry_failed=retry_failed
-    )
-    limits = WorkerLimits(sample_s=recipe.limits.sample_s, memory_mb=recipe.limits.memory_mb)
     own = engine is None
-    chosen = engine or LocalEngine(workers, limits)
+    # The engine first: its fork server imports what workers need while the recipe is resolved here.
+    chosen = engine or local_engine(recipe, workers)
     try:
+        from sluice.run.execute import Options, execute
+        from sluice.run.prepare import prepare
+
+        prepared = prepare(
+            recipe, output=output, run=run_dir, store=store, operators=operators, retry_failed=retry_failed
+        )
         summary = execute(prepared, chosen, Options(strict=strict, update=update, quiet=quiet))
     finally:
         if own:
@@ -65,3 +63,16 @@ def run(
         }
     )
     return summary
+
+
+def local_engine(recipe: Recipe, workers: int | None = None) -> Engine:
+    """An engine of processes on this machine, with the recipe's limits."""
+    from sluice.codec.limits import Limits
+    from sluice.run.engine import WorkerLimits
+    from sluice.run.local import LocalEngine
+
+    own = recipe.limits
+    limits = WorkerLimits(
+        sample_s=own.sample_s, memory_mb=own.memory_mb, codec=Limits(image_px=own.image_px)
+    )
+    return LocalEngine(workers, limits, preload=("sluice.cli", "sluice.run.measure", "sluice.run.export"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
@@ -78,23 +79,8 @@ def _hash(item: Item) -> str | None:
     return None if data is None else xxhash.xxh3_128_hexdigest(data)
 
 
-def view_only(sample: Sample, root: str) -> Sample:
-    """The sample without contents: sizes, hashes and views relative to the source root."""
-    return replace(sample, items=tuple(_view(item, root) for item in sample.items))
-
-
-def _view(item: Item, root: str) -> Item:
-    if item.media is None:
-        return replace(item, text=None)
-    media = item.media
-    size = len(media.data) if media.size is None and media.data is not None else media.size
-    return replace(
-        item, text=None, media=replace(media, uri=media.uri.removeprefix(root), data=None, size=size)
-    )
-
-
 def with_root(sample: Sample, root: str) -> Sample:
-    """The opposite of `view_only`'s relative views: ready to be read."""
+    """The sample with the stored, relative views made absolute: ready to be read."""
     items = tuple(
         item
         if item.media is None or not item.media.uri
@@ -104,8 +90,32 @@ def with_root(sample: Sample, root: str) -> Sample:
     return replace(sample, items=items)
 
 
-def base_table(samples: list[Sample]) -> pa.Table:
-    """What the reader gave of a unit's samples, as it is stored: views, keys, sizes, passthrough columns."""
-    batch = Batch.from_samples(samples, inline=False).data
+def base_table(samples: list[Sample], root: str) -> pa.Table:
+    """What the reader gave of samples, as it is stored: views relative to the source root, keys, sizes."""
+    batch = Batch.from_samples(samples, inline=False, root=root).data
     sizes = pa.array([s.size_bytes for s in samples], pa.int64())
     return pa.Table.from_batches([batch.append_column("size_bytes", sizes)])
+
+
+def joined(tables: list[pa.Table]) -> pa.Table:
+    """Micro-batches' base tables as one; where they disagree on a column's type it becomes text."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError:
+        kinds: dict[str, set[pa.DataType]] = {}
+        for table in tables:
+            for field in table.schema:
+                kinds.setdefault(field.name, set()).add(field.type)
+        mixed = {name for name, types in kinds.items() if len(types - {pa.null()}) > 1}
+        return pa.concat_tables([_as_text(t, mixed) for t in tables], promote_options="permissive")
+
+
+def _as_text(table: pa.Table, names: set[str]) -> pa.Table:
+    for name in names & set(table.column_names):
+        at = table.column_names.index(name)
+        column = table.column(name)
+        if not pa.types.is_string(column.type):
+            texts = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
+            column = pa.chunked_array([pa.array(texts, pa.string())])
+        table = table.set_column(at, name, column)
+    return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,7 +19,7 @@ from sluice.recipe.recipe import Write
 from sluice.run.engine import Engine
 from sluice.run.export import WriteJob, WriteReport, WriteTask, task_digest, to_ipc
 from sluice.run.pack import Packing, pack
-from sluice.run.prepare import Prepared
+from sluice.run.prepare import Prepared, writer_settings
 from sluice.run.progress import Progress
 from sluice.sample import Batch, Sample
 from sluice.store import Fates, Table
@@ -49,13 +50,16 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     packing = pack(table, fates.kept, write, stems)
     packing.write(prepared.run.packing)
     shard_of[packing.ordinals] = packing.shard
-    settings = write.model_dump(mode="json", exclude={"path", "format", "shard_size", "shard_samples"})
+    settings = writer_settings(write)
     job = WriteJob(prepared.source, prepared.run.output.url, prepared.run.shards.url, write.format, settings)
     finished: dict[int, WriteReport] = {}
     tasks = _unfinished(prepared, _tasks(prepared, table, fates, packing, write, settings), finished)
     peak = 0.0
-    with Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress:
-        for done in engine.run(job, tasks):
+    with (
+        Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress,
+        closing(engine.run(job, tasks)) as results,
+    ):
+        for done in results:
             if done.result is None:
                 raise RunError(
                     f"a shard could not be written: {done.error}", fix="run the same command again"

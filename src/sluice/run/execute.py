@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
@@ -32,6 +33,8 @@ class Clock:
     steps: list[dict[str, Any]] = field(default_factory=list)
     operators: dict[str, float] = field(default_factory=dict)
     peak_rss_mb: float = 0.0
+    busy_s: float = 0.0
+    """Worker seconds spent measuring, start-up and waiting left out."""
     started: float = field(default_factory=perf_counter)
 
     def step(self, name: str, started: float, items: int) -> None:
@@ -86,6 +89,7 @@ def _claim(prepared: Prepared, options: Options) -> None:
                 where=run.output.url,
                 fix="choose another output, or give --update to bring this one up to date with the recipe",
             )
+    run.output.make_dirs()
     run.output.is_writable()
     prepared.lock.write(run.lock)
 
@@ -151,8 +155,11 @@ def _run_pass(
     )
     total = _expected(tasks)
     seen, failed = 0, 0
-    with Progress(total, unit="samples", quiet=options.quiet) as progress:
-        for done in engine.run(job, tasks):
+    with (
+        Progress(total, unit="samples", quiet=options.quiet) as progress,
+        closing(engine.run(job, tasks)) as results,
+    ):
+        for done in results:
             if done.result is None:
                 raise TooManyFailuresError(
                     f"a unit could not be measured: {done.error}",
@@ -162,6 +169,7 @@ def _run_pass(
             seen, failed = seen + report.samples, failed + report.failed
             clock.spent(report.seconds)
             clock.peak_rss_mb = max(clock.peak_rss_mb, done.peak_rss_mb)
+            clock.busy_s += done.seconds
             progress.update(samples=report.samples, bytes=report.size_bytes, failed=report.failed)
             _stop_early(prepared.recipe, seen, failed, options)
     prepared.known.fragments.refresh()
@@ -250,6 +258,7 @@ def _summary(
         "peak_rss_mb": round(own_mb + engine.workers * clock.peak_rss_mb, 1),
         "workers": engine.workers,
         "steps": clock.steps,
+        "busy_s": round(clock.busy_s, 3),
         "yields": [asdict(y) for y in fates.yields],
         "cost": [
             {"operator": n, "seconds": round(s, 4)}

@@ -14,7 +14,7 @@ from sluice.plan.columns import Column, columns_of
 from sluice.read import Reader, open_reader
 from sluice.recipe.check import FieldType
 from sluice.recipe.expression import Rule
-from sluice.run.batches import base_table, hashes_of, micro_batches, view_only, with_bytes_in_hand
+from sluice.run.batches import base_table, hashes_of, joined, micro_batches, with_bytes_in_hand
 from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.gate import GateGroup, covered, groups
 from sluice.sample import Note, Sample
@@ -91,7 +91,7 @@ class _UnitState:
     fragments: list[Fragment]
     cells: _Cells
     gated: list[tuple[GateGroup, _Cells, set[int]]]
-    base: list[Sample] = field(default_factory=list)
+    base: list[pa.Table] = field(default_factory=list)
     report: UnitReport = field(default_factory=UnitReport)
 
 
@@ -111,7 +111,6 @@ class MeasureJob:
         self.source, self.measure_pass = source, measure_pass
         self.rules, self.keep_nulls, self.fields = dict(rules), dict(keep_nulls), dict(fields)
         self.store_url, self.base_mark = store_url, base_mark
-        self._running: Program | None = None
 
     def open(self) -> None:
         """Open what this worker needs: the reader, the store, the programs."""
@@ -119,11 +118,17 @@ class MeasureJob:
         self._fragments = Fragments(Location(self.store_url) / "fragments")
         self._programs: dict[tuple[int, ...], Program] = {}
         self._groups = groups(self.measure_pass, self.rules, self.keep_nulls)
+        for group in self._groups:
+            group.program.known_as(self._step_names())
 
     def step_name(self, step: int) -> str:
         """The operator that the beat's step number stands for."""
-        names = Program(self.measure_pass.instances).step_names
+        names = self._step_names()
         return names[step] if 0 <= step < len(names) else "reading"
+
+    def _step_names(self) -> list[str]:
+        """All operators and features of the pass: the beat means the same whichever of its programs runs."""
+        return Program(self.measure_pass.instances).step_names
 
     def __call__(self, task: MeasureTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> UnitReport:
         """Measure one unit and commit its fragments."""
@@ -155,7 +160,8 @@ class MeasureJob:
 
     def _program(self, missing: tuple[int, ...]) -> Program:
         if missing not in self._programs:
-            self._programs[missing] = Program([self.measure_pass.cheap[i] for i in missing])
+            program = Program([self.measure_pass.cheap[i] for i in missing])
+            self._programs[missing] = program.known_as(self._step_names())
         return self._programs[missing]
 
     def _state(self, task: MeasureTask, program: Program) -> _UnitState:
@@ -185,11 +191,10 @@ class MeasureJob:
             state.report.seconds[name] = state.report.seconds.get(name, 0.0) + seconds
         if state.gated:
             self._measure_gated(state, [rows[k] for k in good], [samples[k] for k in good], measured, beat)
-        for sample in samples:
-            if state.task.needs_base:
-                state.base.append(view_only(sample, self.source.root))
-            state.report.samples += 1
-            state.report.size_bytes += sample.size_bytes
+        if state.task.needs_base:
+            state.base.append(base_table(samples, self.source.root))
+        state.report.samples += len(samples)
+        state.report.size_bytes += sum(sample.size_bytes for sample in samples)
         state.report.failed += sum(_is_failure(notes) for notes in state.cells.notes[-len(samples) :])
 
     def _measure_gated(
@@ -227,7 +232,7 @@ class MeasureJob:
                 columns=[(c, state.cells.values.get(c.name, [])) for c in state.cells.columns],
                 notes=state.cells.notes,
                 hashes=state.cells.hashes if has_hashes else None,
-                base=base_table(state.base) if state.task.needs_base else None,
+                base=joined(state.base) if state.base else None,
                 base_mark=self.base_mark,
             )
         for _, cells, _ in state.gated:

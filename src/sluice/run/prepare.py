@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import xxhash
 
@@ -17,12 +18,13 @@ from sluice.read import Reader, detect_format, open_reader
 from sluice.read.source import Source as SourceFiles
 from sluice.recipe.check import FieldType, Kind
 from sluice.recipe.lock import ColumnLock, Lock
-from sluice.recipe.recipe import Recipe, Source
+from sluice.recipe.recipe import Recipe, Source, Write
 from sluice.run.known import ContentCheck, Known, base_mark
 from sluice.run.measure import SourceRef
 from sluice.sample import Sample
 from sluice.storage import Location
 from sluice.store import Fragments, RunDir
+from sluice.write import open_writer
 
 PEEKED_SAMPLES = 32
 """Samples looked at to learn the source's own columns and whether samples have several items of a kind."""
@@ -61,6 +63,8 @@ def prepare(
     """
     reader, source = open_source(recipe.source)
     place = _output(recipe, output)
+    if recipe.write is not None:  # a format or setting that does not exist must not be found out after hours
+        open_writer(place, recipe.write.format, **writer_settings(recipe.write))
     run_dir = RunDir.of(place, Location(run) if run else None)
     store_place = Location(store) if store else place.parent / "sluice-store"
     found = operators or registry()
@@ -77,6 +81,12 @@ def prepare(
         )
     lock = _lock(recipe, resolved, units)
     return Prepared(recipe, found, resolved, reader, source, known, units, run_dir, store_place, lock)
+
+
+def writer_settings(write: Write) -> dict[str, Any]:
+    """The settings of a recipe's writer: what the recipe says beyond the defaults, packing left out."""
+    packing = {"path", "format", "shard_size", "shard_samples"}
+    return write.model_dump(mode="json", exclude=packing, exclude_defaults=True)
 
 
 def open_source(source: Source) -> tuple[Reader, SourceRef]:

@@ -49,21 +49,25 @@ class Batch:
         return int(self.data.num_rows)
 
     @classmethod
-    def from_samples(cls, samples: Sequence[Sample], *, inline: bool = True) -> Batch:
-        """Put samples on Arrow. `inline=False` leaves out bytes in hand (the views stay)."""
+    def from_samples(cls, samples: Sequence[Sample], *, inline: bool = True, root: str = "") -> Batch:
+        """Put samples on Arrow. `inline=False` leaves out contents in hand, texts and bytes (the views stay).
+
+        `root` is cut off the front of uris. A passthrough column whose values are of several types becomes
+        text: each value as JSON.
+        """
         columns: dict[str, pa.Array] = {
             "id": pa.array([s.id for s in samples], pa.string()),
             "key": pa.array([s.key for s in samples], pa.string()),
             "parent": pa.array([s.parent for s in samples], pa.string()),
             "items": pa.array(
-                [[_item_to_dict(item, inline) for item in s.items] for s in samples], pa.list_(ITEM_TYPE)
+                [[_item_to_dict(item, inline, root) for item in s.items] for s in samples], pa.list_(ITEM_TYPE)
             ),
         }
         names = dict.fromkeys(name for s in samples for name in s.fields)
         for name in names:
             if name in _RESERVED:
                 raise ValueError(f"a passthrough column may not be called {name!r}")
-            columns[name] = _passthrough(name, [s.fields.get(name) for s in samples])
+            columns[name] = _passthrough([s.fields.get(name) for s in samples])
         return cls(pa.RecordBatch.from_pydict(columns))
 
     def samples(self) -> Iterator[Sample]:
@@ -124,13 +128,12 @@ class Batch:
         return _list_sums(lists)
 
 
-def _passthrough(name: str, values: list[Any]) -> pa.Array:
+def _passthrough(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ValueError(
-            f"the passthrough column {name!r} holds values of different types: {error}"
-        ) from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        as_text = [None if v is None else v if isinstance(v, str) else json.dumps(v, default=str) for v in values]
+        return pa.array(as_text, pa.string())
 
 
 def _modality(field: pa.Field) -> str | None:
@@ -158,16 +161,19 @@ def _filter_lists(lists: pa.Array, keep: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, lists.flatten().filter(keep), type=lists.type)
 
 
-def _item_to_dict(item: Item, inline: bool) -> dict[str, Any]:
-    media = item.media or Media()
+def _item_to_dict(item: Item, inline: bool, root: str) -> dict[str, Any]:
+    media = item.media or _NO_MEDIA
+    size = media.size
+    if size is None and media.data is not None and not inline:
+        size = len(media.data)
     return {
         "modality": item.modality,
         "content_type": item.content_type or None,
         "name": item.name or None,
-        "text": item.text,
-        "uri": media.uri or None,
+        "text": item.text if inline else None,
+        "uri": media.uri.removeprefix(root) or None,
         "offset": media.offset,
-        "size": media.size,
+        "size": size,
         "start_s": media.start_s,
         "end_s": media.end_s,
         "crop": media.crop,
@@ -175,6 +181,9 @@ def _item_to_dict(item: Item, inline: bool) -> dict[str, Any]:
         "hash": item.hash,
         "fields": json.dumps(item.fields, ensure_ascii=False, sort_keys=True) if item.fields else None,
     }
+
+
+_NO_MEDIA = Media()
 
 
 def _item_from_dict(row: Mapping[str, Any]) -> Item:
