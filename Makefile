@@ -29,7 +29,7 @@ check: .venv/dev.stamp ## all that needs no run: style, types, import directions
 	@$(BIN)/python -m pytest -q tests/project/test_project_surface.py
 
 bench: .venv/dev.stamp ## our overhead against bare loops, printed as ratios
-	@$(BIN)/python -m benchmarks
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: .venv/dev.stamp ## write the generated pages anew
 	@$(BIN)/python tools/docs.py
@@ -47,17 +47,19 @@ clean: ## remove what the targets above made
 	  || { echo "Sluice needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv
 
-.venv/core.stamp: .venv/bin/python pyproject.toml constraints.txt
+INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt
+
+.venv/core.stamp: $(INSTALLED_FROM)
 	@echo "Installing the core"
 	@$(PIP) -e .
 	@touch $@
 
-.venv/demo.stamp: .venv/core.stamp
-	@echo "Installing scikit-image, whose wheel holds the demo's pictures"
+.venv/demo.stamp: $(INSTALLED_FROM)
+	@echo "Installing the core, and scikit-image, whose wheel holds the demo's pictures"
 	@$(PIP) -e ".[demo]"
-	@touch $@
+	@touch .venv/core.stamp $@
 
-.venv/dev.stamp: .venv/demo.stamp
-	@echo "Installing the tools that the tests need"
+.venv/dev.stamp: $(INSTALLED_FROM)
+	@echo "Installing the core and the tools that the tests need"
 	@$(PIP) -e ".[dev,demo]"
-	@touch $@
+	@touch .venv/core.stamp .venv/demo.stamp $@
