@@ -80,15 +80,16 @@ def convert(
     total = _total(reader)
     with Progress(total, label="convert", quiet=quiet) as progress:
         feed = _Feed(_readable(reader, done), shard_size, shard_samples)
+        told = 0
         while feed.more():
-            before = done.read
             result = writer.write_shard(done.shards, feed.shard(), None)
             for position, reason in result.failed.items():
                 done.fail(feed.keys[position], reason)
             size = sum(f.size for f in result.files)
             done.shards, done.written = done.shards + 1, done.written + result.samples
             done.size_bytes += size
-            progress.update(samples=done.read - before, bytes=size)
+            progress.update(samples=done.read - told, bytes=size, failed=done.failed - progress.failed)
+            told = done.read
     return done
 
 

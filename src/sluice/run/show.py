@@ -55,7 +55,8 @@ def _run(run: Run, samples: int) -> dict[str, Any]:
         "size_bytes": summary["size_bytes"],
         "store": run.store.url,
         "fields": [
-            {"name": n, "type": f.kind, "unit": f.unit, "meaning": f.description} for n, f in run.fields.items()
+            {"name": n, "type": f.kind, "unit": f.unit, "meaning": f.description}
+            for n, f in run.fields.items()
         ],
         "samples": [described(run.sample(o)) for o in _kept(run, samples)],
     }
@@ -104,7 +105,8 @@ def _item_kinds(samples: list[Sample]) -> list[dict[str, Any]]:
             found.setdefault((item.modality, item.name, item.content_type), set()).add(number)
     ordered = sorted(found.items(), key=lambda each: -len(each[1]))
     return [
-        {"modality": m, "name": n, "content_type": c, "in_samples": len(where)} for (m, n, c), where in ordered[:50]
+        {"modality": m, "name": n, "content_type": c, "in_samples": len(where)}
+        for (m, n, c), where in ordered[:50]
     ]
 
 
@@ -119,7 +121,13 @@ def _field_types(samples: list[Sample]) -> dict[str, str]:
 
 
 def _type_name(value: Any) -> str:
-    words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "dict": "struct"}
+    words = {
+        "str": "text",
+        "int": "whole number",
+        "float": "number",
+        "bool": "true or false",
+        "dict": "struct",
+    }
     name = type(value).__name__
     return words.get(name, name)
 
@@ -134,7 +142,9 @@ def _one(path: str, key: str) -> dict[str, Any]:
         reader = open_reader(path)
         found = list(islice((s for s in _all(reader, reader.slices()) if key in (s.key, s.id)), 1))
     if not found:
-        raise UsageError(f"there is no sample {key!r}", where=path, fix=f"`sluice show {path}` lists the first")
+        raise UsageError(
+            f"there is no sample {key!r}", where=path, fix=f"`sluice show {path}` lists the first"
+        )
     return {"kind": "sample", "path": path, "samples": [described(sample) for sample in found]}
 
 
@@ -170,7 +180,13 @@ def _shape(item: Item) -> Mapping[str, Any]:
             head = probe(file)
         found |= {"width_px": head.width_px, "height_px": head.height_px}
     if item.modality in ("text", "metadata"):
-        text = item.text if item.text is not None else media.head(4 * _TEXT_SHOWN).decode("utf-8", "replace") if media else ""
+        text = (
+            item.text
+            if item.text is not None
+            else media.head(4 * _TEXT_SHOWN).decode("utf-8", "replace")
+            if media
+            else ""
+        )
         found["text"] = _brief(" ".join(text.split()))
     return found
 
@@ -184,5 +200,3 @@ def _brief(value: Any) -> Any:
     if isinstance(value, list) and len(value) > 20:
         return [_brief(v) for v in value[:20]] + [f"… {len(value) - 20:,} more"]
     return value
-
-

@@ -194,7 +194,9 @@ def _no_key_twice(place: RunDir) -> None:
     for shard, _, key in _planned(place):
         if _hash(key) in suspects:
             if key in seen:
-                raise _violation(f"the key {key!r} stands twice in the output (again in shard {shard})", place.output)
+                raise _violation(
+                    f"the key {key!r} stands twice in the output (again in shard {shard})", place.output
+                )
             seen.add(key)
 
 

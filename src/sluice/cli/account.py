@@ -1,0 +1,50 @@
+"""How runs and what-ifs are told to people: the equation of conservation, yields, failures, places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluice.cli.output import say, size_text, table
+
+FATES = ("kept", "dropped", "duplicate", "failed")
+
+
+def equation(counts: Mapping[str, Any]) -> str:
+    """`1,000 read = 900 kept + 60 dropped + 30 duplicate + 10 failed`."""
+    return f"{counts['read']:,} read = " + " + ".join(f"{counts[fate]:,} {fate}" for fate in FATES)
+
+
+def yields(found: Sequence[Mapping[str, Any]]) -> None:
+    """The table of what each rule did."""
+    absent = any(each.get("absent") for each in found)
+    head = ["rule", "left", "fell here first", "fail it", "fail only it", "null"] + ["absent"] * absent
+    rows = [
+        [e["name"], e["kept"], e["first_failing"], e["alone"], e["only_this"], e["null"]]
+        + [e.get("absent", 0)] * absent
+        for e in found
+    ]
+    table(head, rows, right=range(1, len(head)))
+
+
+def failures(reasons: Mapping[str, int]) -> None:
+    """Failures by reason, most frequent first; nothing where nothing failed."""
+    if reasons:
+        say()
+        table(["failed because", "samples"], list(reasons.items()), right=[1])
+
+
+def places(summary: Mapping[str, Any]) -> None:
+    """Where the results are, and what they took."""
+    rows = [
+        ("output", f"{summary['output']}  ({summary['shards']:,} shards, {size_text(summary['size_bytes'])})")
+    ]
+    if summary.get("report"):
+        rows.append(("report", summary["report"]))
+    rows.append(("store", summary["store"]))
+    took = f"{summary['seconds']:.1f} s"
+    if summary["items_per_second"]:
+        took += f", {summary['items_per_second']:,.0f} samples/s"
+    rows.append(("took", f"{took}, peak memory {summary['peak_rss_mb']:,.0f} MB"))
+    for name, value in rows:
+        say(f"{name:<8}{value}")

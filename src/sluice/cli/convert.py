@@ -1,0 +1,111 @@
+"""`sluice convert`: the same samples in another format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sluice.cli.output import print_json, say, size_text, table, warn
+from sluice.cli.verb import verb
+
+if TYPE_CHECKING:
+    from sluice.run.convert import Converted
+
+_SHOWN = 20
+
+
+@verb(
+    "convert",
+    "sluice convert demo/source demo/tars",
+    "sluice convert demo/tars demo/tables --to parquet --shard-size 2MB",
+)
+@click.argument("src")
+@click.argument("dst")
+@click.option("--to", default="webdataset", show_default=True, metavar="FORMAT", help="What to write.")
+@click.option("--from", "format", metavar="FORMAT", help="What SRC is, where its files do not tell.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="ROLE=COLUMN",
+    help="Which column of a table is image, text or key: --column image=photo",
+)
+@click.option("--shard-size", default="1GB", show_default=True, metavar="SIZE", help="Bytes a shard.")
+@click.option("--shard-samples", type=click.IntRange(min=1), metavar="N", help="Samples a shard.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(
+    src: str,
+    dst: str,
+    to: str,
+    format: str | None,
+    columns: tuple[str, ...],
+    shard_size: str,
+    shard_samples: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Write the samples of SRC to DST in another format: the same bytes, keys and sidecars.
+
+    Formats: webdataset, folder, parquet, jsonl. Exit code 1 when samples could not be converted, with the
+    list.
+    """
+    from sluice.run.convert import convert
+
+    done = convert(
+        src,
+        dst,
+        to=to,
+        format=format,
+        columns=_columns(columns) or None,
+        shard_size=_size(shard_size),
+        shard_samples=shard_samples,
+        quiet=quiet,
+    )
+    if as_json:
+        print_json(
+            {**vars(done), "failed": done.failed, "failures": [vars(f) for f in done.failures], "to": to}
+        )
+    else:
+        _tell(done, dst)
+    return 1 if done.failed else 0
+
+
+def _columns(given: tuple[str, ...]) -> dict[str, str]:
+    from sluice.errors import UsageError
+
+    found = {}
+    for text in given:
+        role, equals, column = text.partition("=")
+        if not equals or not role or not column:
+            raise UsageError(f"--column {text} names no column", fix="write it as --column image=photo")
+        found[role] = column
+    return found
+
+
+def _size(text: str) -> int:
+    from pydantic_core import PydanticCustomError
+
+    from sluice.errors import UsageError
+    from sluice.recipe.quantities import parse_size
+
+    try:
+        return parse_size(text)
+    except PydanticCustomError as error:
+        raise UsageError(
+            f"--shard-size: {error.message()}", fix=(error.context or {}).get("fix", "")
+        ) from None
+
+
+def _tell(done: Converted, dst: str) -> None:
+    say(f"{done.read:,} read = {done.written:,} written + {done.failed:,} failed", bold=True)
+    say(f"{done.shards:,} shards, {size_text(done.size_bytes)} in {dst}")
+    if done.renamed:
+        say(f"{done.renamed:,} keys were taken by earlier samples and got their file's name as prefix")
+    if not done.failed:
+        return
+    say()
+    rows: list[tuple[Any, ...]] = [(f.key, f.reason, f.detail) for f in done.failures[:_SHOWN]]
+    table(["not converted", "because", "details"], rows)
+    if done.failed > _SHOWN:
+        warn(f"{done.failed - _SHOWN:,} more failures: --json lists them")

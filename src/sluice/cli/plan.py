@@ -1,0 +1,134 @@
+"""`sluice plan`: what a run would do, and with a probe, what would come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from sluice.cli.output import print_json, say, size_text, table
+from sluice.cli.verb import loaded, recipe_options, verb
+
+
+@verb(
+    "plan",
+    "sluice plan images --source demo/source --output demo/curated",
+    "sluice plan images --source demo/source --output demo/curated --probe 100",
+)
+@recipe_options
+@click.option(
+    "--probe", type=click.IntRange(min=1), metavar="N", help="Measure about N samples and forecast."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Which samples a probe takes.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(
+    recipe: str,
+    source: str | None,
+    output: str | None,
+    store: str | None,
+    run_dir: str | None,
+    workers: int | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    probe: int | None,
+    seed: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """What `sluice run RECIPE` would do: units, passes, operators, what is known already.
+
+    Nothing is written, unless --probe measures whole units of the source, chosen by --seed, into the store,
+    where the run then finds them.
+    """
+    wanted = loaded(recipe, settings, source, output, limit)
+    from sluice.run.forecast import outlook
+    from sluice.run.prepare import prepare
+
+    prepared = prepare(wanted, output=output, run=run_dir, store=store)
+    found = outlook(prepared)
+    if probe is not None:
+        found["forecast"] = _probe(prepared, probe, workers, seed, quiet)
+    if as_json:
+        print_json(found)
+        return
+    _tell(found)
+    if "forecast" in found:
+        say()
+        _forecast(found["forecast"])
+
+
+def _probe(prepared: Any, samples: int, workers: int | None, seed: int, quiet: bool) -> dict[str, Any]:
+    from sluice.run import local_engine
+    from sluice.run.forecast import probe
+
+    engine = local_engine(prepared.recipe, workers)
+    try:
+        return probe(prepared, samples, engine, seed=seed, quiet=quiet)
+    finally:
+        engine.close()
+
+
+def _tell(found: Mapping[str, Any]) -> None:
+    source = found["source"]
+    count = f"{found['samples']:,} samples" if found["samples"] is not None else "samples not counted yet"
+    say(f"{found['recipe']}: {source['path']} ({source['format']}) to {found['output']}", bold=True)
+    units = f"{found['units']:,} units; {found['units_known']:,} known already"
+    say(f"{count}, {size_text(found['size_bytes'])}, in {units}")
+    for number, each in enumerate(found["passes"], 1):
+        say()
+        after = f" over the survivors of the first {each['after_steps']} steps" if each["after_steps"] else ""
+        say(f"pass {number}: one read of the samples{after}")
+        rows = [
+            (o["operator"], o["cost"], ", ".join(o["gates"]), _missing(o, found["units"]))
+            for o in each["operators"]
+        ]
+        table(["operator", "cost", "only for samples that pass", "to compute"], rows)
+        for shared in each["shared"]:
+            say(f"  {shared['feature']} is made once for {', '.join(shared['used_by'])}")
+    say()
+    say("steps: " + " → ".join(f"{s['kind']} {s['name']!r}" for s in found["steps"]))
+    say("models: none are needed" if not found["models"] else f"models: {', '.join(found['models'])}")
+
+
+def _missing(operator: Mapping[str, Any], units: int) -> str:
+    missing = operator["units_to_compute"]
+    return "nothing, all is known" if missing == 0 else f"{missing:,} of {units:,} units"
+
+
+def _forecast(found: Mapping[str, Any]) -> None:
+    probed = found["probed"]
+    say(
+        f"forecast for {found['samples']:,} samples from {probed['samples']:,} in {probed['units']:,} units",
+        bold=True,
+    )
+    rows = [(fate, *_share(found[fate])) for fate in ("kept", "dropped", "duplicate", "failed")]
+    table(["fate", "share", "95 % interval", "samples"], rows, right=[1, 2, 3])
+    say()
+    rows = [
+        (
+            r["name"] + (" (at least: twins within the probe only)" if r["lower_bound"] else ""),
+            *_share(r["fail_it"]),
+        )
+        for r in found["rules"]
+    ]
+    table(["rule", "fail it", "95 % interval", "samples"], rows, right=[1, 2, 3])
+    say()
+    write = found["write_bytes"]
+    hours = found["hours"]
+    took = "unknown: the store knew the whole probe" if hours is None else _duration(hours)
+    say(f"time to measure the rest: {took}")
+    say(
+        f"to read {size_text(found['read_bytes'])}, to write {size_text(write['share'])} "
+        f"({size_text(write['low'])} to {size_text(write['high'])})"
+    )
+
+
+def _share(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    return f"{found['share']:.1%}", f"{found['low']:.1%} to {found['high']:.1%}", f"{found['samples']:,}"
+
+
+def _duration(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
+    return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.1f} h"

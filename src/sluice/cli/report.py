@@ -1,0 +1,29 @@
+"""`sluice report`: build the HTML page of a finished run (again)."""
+
+from __future__ import annotations
+
+import click
+
+from sluice.cli.output import print_json, say
+from sluice.cli.verb import verb
+
+
+@verb("report", "sluice report demo/curated")
+@click.argument("run")
+def command(run: str, as_json: bool) -> None:
+    """Write the HTML report of RUN: one page that needs no network and no other file."""
+    written = write_report(run)
+    if as_json:
+        print_json({"report": written})
+    else:
+        say(written)
+
+
+def write_report(path: str) -> str:
+    """Build the report of the run at a path; where it was written."""
+    from sluice.store.opened import Run
+    from sluice.view.report import build
+
+    run = Run.open(path)
+    run.place.report.write(build(run).encode("utf-8", "replace"))
+    return run.place.report.url

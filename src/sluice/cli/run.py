@@ -1,0 +1,112 @@
+"""`sluice run`: everything, from a recipe to shards and a report."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from sluice.cli.output import print_json, say, warn
+from sluice.cli.verb import loaded, recipe_options, verb
+
+
+@verb(
+    "run",
+    "sluice run images --source demo/source --output demo/curated",
+    "sluice run images --source demo/source --output demo/curated --update "
+    "--set steps.3.keep.rule='image_sharpness_normalised >= 40'",
+)
+@recipe_options
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where workers run.")
+@click.option("--strict", is_flag=True, help="Stop at the first sample that fails.")
+@click.option("--update", is_flag=True, help="Let this recipe take over an output that another one made.")
+@click.option("--retry-failed", is_flag=True, help="Measure samples again whose operator hung or died.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(
+    recipe: str,
+    source: str | None,
+    output: str | None,
+    store: str | None,
+    run_dir: str | None,
+    workers: int | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    engine: str,
+    strict: bool,
+    update: bool,
+    retry_failed: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure, select, write and report: all that RECIPE says.
+
+    RECIPE is a file, a URL, or the name of a ready recipe (`images`, `image-text`). An interrupted run is
+    continued by the same command; what is known already is not measured again.
+    """
+    if engine == "ray":
+        _refuse_ray()
+    wanted = loaded(recipe, settings, source, output, limit)
+    from sluice.run import run
+
+    summary = run(
+        wanted,
+        output=output,
+        run_dir=run_dir,
+        store=store,
+        workers=workers,
+        strict=strict,
+        update=update,
+        retry_failed=retry_failed,
+        quiet=quiet,
+    )
+    finish(summary, as_json)
+
+
+def finish(summary: dict[str, Any], as_json: bool) -> None:
+    """Write the report of a run that is done, and print its summary."""
+    summary["report"] = _report(summary)
+    if as_json:
+        print_json(summary)
+    else:
+        tell(summary)
+
+
+def _refuse_ray() -> None:
+    from sluice.errors import MissingError
+
+    raise MissingError(
+        "the cluster engine (extra `cluster`) is not part of this version: runs are on this machine",
+        fix="leave --engine out, or give --engine local",
+    )
+
+
+def _report(summary: dict[str, Any]) -> str | None:
+    """Write the report; a run is no less done where that fails, but it is said."""
+    from sluice.cli.report import write_report
+    from sluice.errors import SluiceError
+
+    try:
+        return write_report(summary["run"])
+    except SluiceError as error:
+        warn(f"the report could not be written: {error}")
+        return None
+
+
+def tell(summary: dict[str, Any]) -> None:
+    """The summary for people: the equation, what each rule did, failures, where things are, what to do next."""
+    from sluice.cli.account import equation, failures, places, yields
+
+    say(equation(summary), bold=True)
+    if summary["yields"]:
+        say()
+        yields(summary["yields"])
+    failures(summary["failures"])
+    say()
+    places(summary)
+    output = shlex.quote(summary["output"])
+    say()
+    say("Next:")
+    say(f"  sluice why {output} KEY         the fate of one sample, with every value")
+    say(f"  sluice select {output} --keep 'RULE'   what other rules would keep")
+    say(f"  sluice verify {output}          that the output is whole")

@@ -1,0 +1,73 @@
+"""`sluice select`: other rules over what a run measured, without touching media."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sluice.cli.output import print_json, say
+from sluice.cli.verb import verb
+
+
+@verb(
+    "select",
+    "sluice select demo/curated --keep 'image_width_px >= 400' --keep 'image_sharpness_normalised >= 40'",
+    "sluice select demo/curated --keep 'image_width_px >= 400' --write demo/large",
+)
+@click.argument("run")
+@click.option(
+    "--keep", "rules", multiple=True, required=True, metavar="RULE", help="A rule; may be repeated."
+)
+@click.option("--write", "target", metavar="PATH", help="Export this selection.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(run: str, rules: tuple[str, ...], target: str | None, quiet: bool, as_json: bool) -> None:
+    """What other rules would keep of the samples of RUN.
+
+    The rules take the place of the recipe's own `keep` steps; its other steps stay, after them.
+    """
+    from sluice.store.opened import Run
+    from sluice.store.whatif import what_if
+
+    opened = Run.open(run)
+    if target is not None:
+        _export(opened, rules, target, quiet, as_json)
+        return
+    fates = what_if(opened, rules)
+    yields = [vars_of(each) for each in fates.yields]
+    if as_json:
+        by_rule = {each["name"]: each["first_failing"] for each in yields}
+        never = fates.never_compared
+        print_json({**fates.counts(), "by_rule": by_rule, "yields": yields, "never_compared": never})
+        return
+    from sluice.cli.account import equation
+    from sluice.cli.account import yields as print_yields
+
+    say(equation(fates.counts()), bold=True)
+    say()
+    print_yields(yields)
+    if fates.never_compared:
+        say()
+        say(
+            f"{fates.never_compared:,} of the kept samples were never compared for duplicates, because the run's"
+        )
+        say("own rules had dropped them; --write compares them.")
+
+
+def vars_of(each: Any) -> dict[str, Any]:
+    """A yield as plain data."""
+    from dataclasses import asdict
+
+    return asdict(each)
+
+
+def _export(opened: Any, rules: tuple[str, ...], target: str, quiet: bool, as_json: bool) -> None:
+    """Run the recipe with these rules into another output: the store knows all measures already."""
+    from sluice.cli.run import finish
+    from sluice.recipe.recipe import Write
+    from sluice.run import run
+    from sluice.store.whatif import with_rules
+
+    recipe = with_rules(opened.recipe, rules)
+    write = recipe.write.model_copy(update={"path": target}) if recipe.write else Write(path=target)
+    finish(run(recipe.replace(write=write), store=opened.store.url, quiet=quiet), as_json)

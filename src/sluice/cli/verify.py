@@ -1,0 +1,31 @@
+"""`sluice verify`: is what a run wrote whole?"""
+
+from __future__ import annotations
+
+import click
+
+from sluice.cli.output import print_json, say, size_text
+from sluice.cli.verb import verb
+
+
+@verb("verify", "sluice verify demo/curated")
+@click.argument("run")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(run: str, quiet: bool, as_json: bool) -> None:
+    """Check the output of RUN: counts, digests, tars against tables, keys.
+
+    Exit code 1 with the first violation.
+    """
+    from sluice.run.verify import verify
+    from sluice.store.opened import Run
+
+    counts = verify(Run.open(run).place, quiet=quiet)
+    if as_json:
+        print_json({"ok": True, **counts})
+        return
+    from sluice.cli.account import equation
+
+    say(equation(counts))
+    say(
+        f"{counts['shards']:,} shards, {counts['files']:,} files, {size_text(counts['size_bytes'])}: all as written"
+    )

@@ -1,0 +1,93 @@
+"""`sluice why`: one sample's fate, with all that led to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from sluice.cli.output import cell_text, print_json, say, size_text, table
+from sluice.cli.verb import verb
+
+_MARKS = {True: "✓", False: "✗", None: "?"}
+
+
+@verb("why", "sluice why demo/curated originals/coffee")
+@click.argument("run")
+@click.argument("key")
+def command(run: str, key: str, as_json: bool) -> None:
+    """Why the sample KEY of RUN was kept or not: every value, every rule, its duplicates and errors.
+
+    KEY is a sample's key or id. A key that stands in several shards has several samples; all are shown.
+    """
+    from sluice.store.opened import Run
+    from sluice.store.whatif import why
+
+    found = why(Run.open(run), key)
+    if as_json:
+        print_json({"run": run, "key": key, "samples": found})
+        return
+    for number, sample in enumerate(found):
+        if number:
+            say()
+        _tell(sample)
+
+
+def _tell(sample: Mapping[str, Any]) -> None:
+    say(f"{sample['key']}: {_fate(sample)}", bold=True)
+    say(f"id {sample['id']}")
+    for item in sample["items"]:
+        say(
+            f"  {item['modality']} {item['name']}  {item['uri'] or 'inside its table'}  {size_text(item['size'])}"
+        )
+    if sample["rules"]:
+        say()
+        table(["", "rule", "comparison", "margin", "in IQR"], list(_rule_rows(sample["rules"])), right=[3, 4])
+    if sample["values"]:
+        say()
+        table(["measure", "value"], [(name, _value(v)) for name, v in sample["values"].items()])
+    for twin in sample["duplicates"]:
+        say(f"  stands for its duplicate {twin['key']}{_similarity(twin)}")
+    for note in sample["notes"]:
+        where = f" in item {note['item']}" if note["item"] >= 0 else ""
+        by = f" ({note['operator']})" if note["operator"] else ""
+        say(f"  {note['kind']}{where}{by}: {note['reason']}{': ' + note['detail'] if note['detail'] else ''}")
+
+
+def _fate(sample: Mapping[str, Any]) -> str:
+    fate = str(sample["fate"])
+    if fate == "failed":
+        return f"failed ({sample['reason']})"
+    if fate == "duplicate":
+        twin = sample["duplicate_of"] or {}
+        return f"duplicate of {twin.get('key', '?')}{_similarity(sample)}, by {sample['decided_by']!r}"
+    if fate == "dropped":
+        others = [name for name in sample["failing"] or [] if name != sample["decided_by"]]
+        also = f"; also fails {', '.join(map(repr, others))}" if others else ""
+        return f"dropped by {sample['decided_by']!r}{also}"
+    return f"kept, in shard {sample['shard']}" if sample["shard"] is not None else "kept"
+
+
+def _similarity(of: Mapping[str, Any]) -> str:
+    return "" if of.get("similarity") is None else f" ({cell_text(of['similarity'])})"
+
+
+def _rule_rows(rules: list[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    for rule in rules:
+        title = rule["name"] if rule["name"] == rule["rule"] else f"{rule['name']}: {rule['rule']}"
+        parts = rule["margins"] or [{"comparison": "", "margin": None, "margin_iqr": None}]
+        for number, part in enumerate(parts):
+            head = (_MARKS[rule["passes"]], title) if number == 0 else ("", "")
+            yield (*head, part["comparison"], _signed(part["margin"]), _signed(part["margin_iqr"]))
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+,.4g}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        text = ", ".join(map(cell_text, value[:8]))
+        return f"{text} … ({len(value)} values)" if len(value) > 8 else text
+    return "null" if value is None else cell_text(value)
