@@ -71,8 +71,9 @@ def test_says_what_it_is(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("spec", list(registry().features()), ids=lambda spec: f"{spec.scope}-{spec.name}")
-def test_features_say_what_they_are(spec: Spec) -> None:
+def test_features_say_what_they_are_and_what_they_import(spec: Spec) -> None:
     assert documented(spec) == []
+    assert libraries_declared(Instance(spec, {}, {})) == []
 
 
 @pytest.mark.parametrize("spec", MEASURES, ids=lambda spec: spec.name)
