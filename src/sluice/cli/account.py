@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sluice.cli.output import say, size_text, table
+from sluice.cli.output import near, say, size_text, table
 
 FATES = ("kept", "dropped", "duplicate", "failed")
 
@@ -37,11 +37,14 @@ def failures(reasons: Mapping[str, int]) -> None:
 def places(summary: Mapping[str, Any]) -> None:
     """Where the results are, and what they took."""
     rows = [
-        ("output", f"{summary['output']}  ({summary['shards']:,} shards, {size_text(summary['size_bytes'])})")
+        (
+            "output",
+            f"{near(summary['output'])}  ({summary['shards']:,} shards, {size_text(summary['size_bytes'])})",
+        )
     ]
     if summary.get("report"):
-        rows.append(("report", summary["report"]))
-    rows.append(("store", summary["store"]))
+        rows.append(("report", near(summary["report"])))
+    rows.append(("store", near(summary["store"])))
     took = f"{summary['seconds']:.1f} s"
     if summary["items_per_second"]:
         took += f", {summary['items_per_second']:,.0f} samples/s"

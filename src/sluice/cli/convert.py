@@ -45,10 +45,10 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Write the samples of SRC to DST in another format: the same bytes, keys and sidecars.
+    """Write the same samples in another format.
 
-    Formats: webdataset, folder, parquet, jsonl. Exit code 1 when samples could not be converted, with the
-    list.
+    Bytes, keys and sidecars stay as they are. Formats: webdataset, folder, parquet, jsonl. Exit code 1
+    when samples could not be converted, with the list.
     """
     from sluice.run.convert import convert
 

@@ -22,9 +22,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./~-][A-Za-z0-9_./~*@+-]*")
 def command(
     kind: str | None, source: str | None, output: str | None, file: str | None, as_json: bool
 ) -> None:
-    """Write a commented recipe to start from: the ready recipe KIND with your source in it.
+    """Write a commented recipe to start from.
 
-    Without KIND it is fitted to the source: `image-text` where pictures have captions, else `images`.
+    It is the ready recipe KIND with your source in it. Without KIND it is fitted to the source: `image-
+    text` where pictures have captions, else `images`.
     """
     from sluice.errors import UsageError
     from sluice.recipe.load import loads
@@ -52,9 +53,9 @@ def filled(text: str, kind: str, source: str | None, output: str | None) -> str:
     for key, value in (("source", source), ("write", output)):
         if value is not None:
             pattern = re.compile(rf"^({key}: *\{{path: *)[^,}}]+", re.MULTILINE)
-            text = pattern.sub(lambda match, value=value: match[1] + _yaml(value), text, count=1)  # type: ignore[misc]
-    head, _, rest = text.partition("\n")
-    return f"{head.replace('Ready recipe', f'From the ready recipe `{kind}`')}\n{rest}"
+    text = pattern.sub(lambda match, value=value: match[1] + _yaml(value), text, count=1)  # type:
+    ignore[misc] head, _, rest = text.partition("\n") return f"{head.replace('Ready recipe', f'From the
+    ready recipe `{kind}`')}\n{rest}"
 
 
 def _yaml(value: str) -> str:

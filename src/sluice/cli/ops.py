@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--modality", help="Only operators of this modality: image, text, sample, …")
 def command(name: str | None, modality: str | None, as_json: bool) -> None:
-    """What can be measured and compared; with NAME, one operator's page."""
+    """List what can be measured; NAME: its page."""
     from sluice.operator import registry
 
     known = registry()

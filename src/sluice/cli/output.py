@@ -7,9 +7,12 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+
+from sluice.view import number
 
 PIPE_CLOSED = 141
 """Exit code where the reader of our output went away: 128 + SIGPIPE, as for any program in a pipe."""
@@ -44,8 +47,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, title in enumerate(head):
-        drawn.add_column(title, justify="right" if number in right else "left", overflow="fold")
+    for at, title in enumerate(head):
+        drawn.add_column(title, justify="right" if at in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(visible(cell_text(value), keep="")) for value in row))
     tty = sys.stdout.isatty()
@@ -65,7 +68,7 @@ def cell_text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+        return number.exact(value)
     return str(value)
 
 
@@ -81,15 +84,14 @@ def _escaped(character: str) -> str:
 
 
 def size_text(size_bytes: float | None) -> str:
-    """Bytes in decimal units, as disks are sold: 1 MB is 10**6 bytes."""
-    if size_bytes is None:
-        return "unknown"
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    """Bytes with their unit, `unknown` for None."""
+    return "unknown" if size_bytes is None else number.size(size_bytes)
+
+
+def near(path: str) -> str:
+    """A path as it is typed from here: relative where it lies below the working folder."""
+    here = str(Path.cwd()).rstrip("/") + "/"
+    return path.removeprefix(here)
 
 
 def _write(data: bytes) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from sluice.cli.output import print_json, say, size_text, table
+from sluice.cli.output import near, print_json, say, size_text, table
 from sluice.cli.verb import loaded, recipe_options, verb
+from sluice.view import number
 
 
 @verb(
@@ -36,10 +37,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """What `sluice run RECIPE` would do: units, passes, operators, what is known already.
+    """Tell what a run would do.
 
-    Nothing is written, unless --probe measures whole units of the source, chosen by --seed, into the store,
-    where the run then finds them.
+    Its units, passes and operators, what is known already, which models it needs. Nothing is written,
+    unless --probe measures whole units of the source, chosen by --seed, into the store, where the run
+    then finds them.
     """
     wanted = loaded(recipe, settings, source, output, limit)
     from sluice.run.forecast import outlook
@@ -72,13 +74,16 @@ def _probe(prepared: Any, samples: int, workers: int | None, seed: int, quiet: b
 def _tell(found: Mapping[str, Any]) -> None:
     source = found["source"]
     count = f"{found['samples']:,} samples" if found["samples"] is not None else "samples not counted yet"
-    say(f"{found['recipe']}: {source['path']} ({source['format']}) to {found['output']}", bold=True)
+    say(
+        f"{found['recipe']}: {near(source['path'])} ({source['format']}) to {near(found['output'])}",
+        bold=True,
+    )
     units = f"{found['units']:,} units; {found['units_known']:,} known already"
     say(f"{count}, {size_text(found['size_bytes'])}, in {units}")
-    for number, each in enumerate(found["passes"], 1):
+    for at, each in enumerate(found["passes"], 1):
         say()
         after = f" over the survivors of the first {each['after_steps']} steps" if each["after_steps"] else ""
-        say(f"pass {number}: one read of the samples{after}")
+        say(f"pass {at}: one read of the samples{after}")
         rows = [
             (o["operator"], o["cost"], ", ".join(o["gates"]), _missing(o, found["units"]))
             for o in each["operators"]
@@ -116,7 +121,7 @@ def _forecast(found: Mapping[str, Any]) -> None:
     say()
     write = found["write_bytes"]
     hours = found["hours"]
-    took = "unknown: the store knew the whole probe" if hours is None else _duration(hours)
+    took = "unknown: the store knew the whole probe" if hours is None else number.duration(hours * 3600)
     say(f"time to measure the rest: {took}")
     say(
         f"to read {size_text(found['read_bytes'])}, to write {size_text(write['share'])} "
@@ -126,9 +131,3 @@ def _forecast(found: Mapping[str, Any]) -> None:
 
 def _share(found: Mapping[str, Any]) -> tuple[str, str, str]:
     return f"{found['share']:.1%}", f"{found['low']:.1%} to {found['high']:.1%}", f"{found['samples']:,}"
-
-
-def _duration(hours: float) -> str:
-    if hours < 1 / 60:
-        return f"{hours * 3600:.0f} s"
-    return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.1f} h"

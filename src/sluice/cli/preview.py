@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sluice.cli.output import print_json, say
+from sluice.cli.output import near, print_json, say
 from sluice.cli.verb import verb
 
 
@@ -22,7 +22,10 @@ from sluice.cli.verb import verb
 @click.option("--labels", is_flag=True, help="Write each sample's key below its picture.")
 @click.option("--output", metavar="FILE", default="preview.png", show_default=True, help="PNG or JPEG file.")
 def command(path: str, count: int, seed: int, columns: int, labels: bool, output: str, as_json: bool) -> None:
-    """Draw a contact sheet of a seeded sample of the pictures at PATH (a dataset, shard or run)."""
+    """Draw a contact sheet of a dataset's pictures.
+
+    PATH is a dataset, a shard or a run; --seed decides which of its pictures.
+    """
     from sluice.run.pick import picked_pictures
     from sluice.storage import Location
     from sluice.view.sheet import contact_sheet
@@ -35,4 +38,4 @@ def command(path: str, count: int, seed: int, columns: int, labels: bool, output
     if as_json:
         print_json({"output": target.url, "pictures": shown, "seed": seed})
     else:
-        say(f"{len(shown):,} pictures in {target.url}")
+        say(f"{len(shown):,} pictures in {near(target.url)}")

@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 
-from sluice.cli.output import print_json, say, warn
+from sluice.cli.output import near, print_json, say, warn
 from sluice.cli.verb import loaded, recipe_options, verb
 
 
 @verb(
     "run",
     "sluice run images --source demo/source --output demo/curated",
-    "sluice run images --source demo/source --output demo/curated --update "
-    "--set steps.3.keep.rule='image_sharpness_normalised >= 40'",
+    "sluice run images --source demo/source --output demo/shards --set write.shard_size=2MB",
 )
 @recipe_options
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="Where workers run.")
@@ -39,7 +38,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure, select, write and report: all that RECIPE says.
+    """Measure, select, write and report.
 
     RECIPE is a file, a URL, or the name of a ready recipe (`images`, `image-text`). An interrupted run is
     continued by the same command; what is known already is not measured again.
@@ -104,9 +103,12 @@ def tell(summary: dict[str, Any]) -> None:
     failures(summary["failures"])
     say()
     places(summary)
-    output = shlex.quote(summary["output"])
+    output = shlex.quote(near(summary["output"]))
     say()
     say("Next:")
-    say(f"  sluice why {output} KEY         the fate of one sample, with every value")
-    say(f"  sluice select {output} --keep 'RULE'   what other rules would keep")
-    say(f"  sluice verify {output}          that the output is whole")
+    for line, meaning in (
+        (f"sluice why {output} KEY", "one sample's fate, with every value"),
+        (f"sluice select {output} --keep 'RULE'", "what other rules would keep"),
+        (f"sluice verify {output}", "that the output is whole"),
+    ):
+        say(f"  {line:<{len(output) + 30}}{meaning}")

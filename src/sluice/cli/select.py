@@ -22,9 +22,10 @@ from sluice.cli.verb import verb
 @click.option("--write", "target", metavar="PATH", help="Export this selection.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(run: str, rules: tuple[str, ...], target: str | None, quiet: bool, as_json: bool) -> None:
-    """What other rules would keep of the samples of RUN.
+    """Tell what other rules would keep.
 
-    The rules take the place of the recipe's own `keep` steps; its other steps stay, after them.
+    The rules take the place of the `keep` steps of RUN's recipe; its other steps stay, after them. Only
+    stored measures are looked at, no media.
     """
     from sluice.store.opened import Run
     from sluice.store.whatif import what_if

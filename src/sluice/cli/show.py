@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sluice.cli.output import cell_text, print_json, say, size_text, table
+from sluice.cli.output import cell_text, near, print_json, say, size_text, table
 from sluice.cli.verb import verb
 
 
@@ -20,7 +20,9 @@ from sluice.cli.verb import verb
 @click.argument("path")
 @click.option("--samples", type=click.IntRange(min=0), default=3, show_default=True, help="How many to show.")
 def command(path: str, samples: int, as_json: bool) -> None:
-    """What is at PATH: format, counts, fields, first samples.
+    """Tell what a dataset, shard, run or sample is.
+
+    Its format, counts, fields and first samples.
 
     PATH is a folder, tar, Parquet, JSONL or CSV file, a pattern, a URL, or a run; PATH#KEY is one sample.
     """
@@ -39,10 +41,10 @@ def command(path: str, samples: int, as_json: bool) -> None:
 def _run(found: Mapping[str, Any]) -> None:
     from sluice.cli.account import equation
 
-    say(f"run of the recipe {found['recipe']!r} on {found['source']}", bold=True)
+    say(f"run of the recipe {found['recipe']!r} on {near(found['source'])}", bold=True)
     say(equation(found))
     say(
-        f"{found['shards']:,} shards of {found['format']}, {size_text(found['size_bytes'])} in {found['path']}"
+        f"{found['shards']:,} shards of {found['format']}, {size_text(found['size_bytes'])} in {near(found['path'])}"
     )
     say()
     rows = [(f["name"], f["type"], f["unit"], f["meaning"]) for f in found["fields"]]
@@ -55,7 +57,7 @@ def _dataset(found: Mapping[str, Any]) -> None:
     say(
         f"{found['format']}: {count} in {found['files']:,} files, {size_text(found['size_bytes'])}", bold=True
     )
-    say(found["path"])
+    say(near(found["path"]))
     if found["items"]:
         say()
         rows = [(i["modality"], i["name"], i["content_type"], i["in_samples"]) for i in found["items"]]

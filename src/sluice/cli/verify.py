@@ -12,9 +12,9 @@ from sluice.cli.verb import verb
 @click.argument("run")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(run: str, quiet: bool, as_json: bool) -> None:
-    """Check the output of RUN: counts, digests, tars against tables, keys.
+    """Check that an output is whole.
 
-    Exit code 1 with the first violation.
+    Counts, digests, tars against tables, no key twice. Exit code 1 with the first violation.
     """
     from sluice.run.verify import verify
     from sluice.store.opened import Run

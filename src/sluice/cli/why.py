@@ -17,9 +17,10 @@ _MARKS = {True: "✓", False: "✗", None: "?"}
 @click.argument("run")
 @click.argument("key")
 def command(run: str, key: str, as_json: bool) -> None:
-    """Why the sample KEY of RUN was kept or not: every value, every rule, its duplicates and errors.
+    """Tell why a sample was kept or not.
 
-    KEY is a sample's key or id. A key that stands in several shards has several samples; all are shown.
+    Every value, every rule with its margin, duplicates and errors of the sample KEY of RUN. KEY is a
+    sample's key or id. A key that stands in several shards has several samples; all are shown.
     """
     from sluice.store.opened import Run
     from sluice.store.whatif import why

@@ -205,10 +205,10 @@ def _total(units: Sequence[Unit], seen: int, probed_bytes: int, read_bytes: int)
 
 def _hours(summary: Mapping[str, Any], left: int) -> float | None:
     steps = [s for s in summary["steps"] if s["name"].startswith("measure") and s["items"]]
-    measured = sum(s["items"] for s in steps if s["name"] == "measure")
+    measured = int(sum(s["items"] for s in steps if s["name"] == "measure"))
     if not measured:
         return None
-    seconds = float(sum(s["seconds"] for s in steps))
+    seconds: float = sum(s["seconds"] for s in steps)
     return seconds / measured * left / 3600
 
 

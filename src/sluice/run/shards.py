@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -33,10 +33,10 @@ class Shard:
     files: Sequence[Mapping[str, Any]]
     keys: list[str]
 
-    def named(self, suffix: str) -> Location | None:
-        """The shard's file with this suffix, None where it has none."""
-        found = next((f["path"] for f in self.files if f["path"].endswith(suffix)), None)
-        return None if found is None else self.output / found
+    def named(self, pattern: str) -> Location | None:
+        """The shard's file of this name, `{}` standing for its number; None where it has none."""
+        name = pattern.format(f"{self.index:05d}")
+        return self.output / name if any(f["path"] == name for f in self.files) else None
 
 
 def check_shard(shard: Shard) -> int:
@@ -45,10 +45,9 @@ def check_shard(shard: Shard) -> int:
         _check_digest(shard.output / file["path"], int(file["size"]), str(file["hash"]))
     if shard.format == "webdataset":
         _check_tar(shard)
-    elif shard.format == "jsonl":
-        _check_keys(shard, shard.named(".jsonl"), _jsonl_keys)
-    else:
-        _check_keys(shard, shard.named(".parquet"), _parquet_keys)
+    elif shard.format in _KEYS_OF:
+        name, keys_of = _KEYS_OF[shard.format]
+        _check_keys(shard, shard.named(name), keys_of)
     return sum(int(f["size"]) for f in shard.files)
 
 
@@ -68,7 +67,7 @@ def _check_digest(place: Location, size: int, digest: str) -> None:
         raise VerifyError("was changed since it was written: another xxh3-128", where=place.url, fix=fix)
 
 
-def _check_keys(shard: Shard, place: Location | None, keys_of: Any) -> None:
+def _check_keys(shard: Shard, place: Location | None, keys_of: Callable[[Path], Iterator[str]]) -> None:
     if place is None:
         return
     with _local(place) as path:
@@ -89,12 +88,20 @@ def _jsonl_keys(path: Path) -> Iterator[str]:
             yield json.loads(line)["key"]
 
 
+_KEYS_OF: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
+    "parquet": ("{}.parquet", _parquet_keys),
+    "folder": ("metadata-{}.parquet", _parquet_keys),
+    "jsonl": ("{}.jsonl", _jsonl_keys),
+}
+"""The file of a shard that lists its keys, by format; of formats from elsewhere only digests are checked."""
+
+
 def _check_tar(shard: Shard) -> None:
     """The tar's members, group by group, against the plan and, where there is one, the table beside it."""
-    place = shard.named(".tar")
+    place = shard.named("{}.tar")
     if place is None:
         raise VerifyError(f"the ledger names no tar for shard {shard.index}", where=shard.output.url)
-    table = shard.named(".parquet")
+    table = shard.named("{}.parquet")
     with _local(place) as path, path.open("rb") as opened:
         found = groups(tar_members(FileBlocks(opened.fileno(), place.url)))
         rows: Iterator[Mapping[str, Any] | None] = _rows(table) if table is not None else iter(())
