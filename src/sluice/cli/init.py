@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import click
@@ -24,8 +25,8 @@ def command(
 ) -> None:
     """Write a commented recipe to start from.
 
-    It is the ready recipe KIND with your source in it. Without KIND it is fitted to the source: `image-
-    text` where pictures have captions, else `images`.
+    It is the ready recipe KIND with your source in it. Without KIND it is fitted to the source:
+    `image-text` where pictures have captions, else `images`.
     """
     from sluice.errors import UsageError
     from sluice.recipe.load import loads
@@ -53,9 +54,14 @@ def filled(text: str, kind: str, source: str | None, output: str | None) -> str:
     for key, value in (("source", source), ("write", output)):
         if value is not None:
             pattern = re.compile(rf"^({key}: *\{{path: *)[^,}}]+", re.MULTILINE)
-    text = pattern.sub(lambda match, value=value: match[1] + _yaml(value), text, count=1)  # type:
-    ignore[misc] head, _, rest = text.partition("\n") return f"{head.replace('Ready recipe', f'From the
-    ready recipe `{kind}`')}\n{rest}"
+            # A function's result is taken literally, whatever backslashes a path holds.
+            text = pattern.sub(partial(_with_path, path=_yaml(value)), text, count=1)
+    head, _, rest = text.partition("\n")
+    return head.replace("Ready recipe", f"From the ready recipe `{kind}`") + "\n" + rest
+
+
+def _with_path(match: re.Match[str], path: str) -> str:
+    return match[1] + path
 
 
 def _yaml(value: str) -> str:
