@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.view.bins import Histogram, categories, histogram
+from sluice.view.bins import Histogram, Wanted, categories, histograms
 from sluice.view.source import Atom, cuts
 
 numbers = st.one_of(
@@ -30,6 +30,7 @@ class Columns:
         self, values: list[Any], fates: list[str] | None = None, kind: pa.DataType | None = None
     ) -> None:
         n = len(values)
+        self.summary = {"read": n}
         self.connection = duckdb.connect()
         self.connection.register("samples", pa.table({"ordinal": range(n), "v x": pa.array(values, kind)}))
         fates = fates or ["kept"] * n
@@ -44,7 +45,7 @@ class Columns:
 
 def measured(values: list[Any], *atoms: Atom, fates: list[str] | None = None) -> Histogram | None:
     columns: Any = Columns(values, fates, pa.float64())
-    return histogram(columns, "v x", "DOUBLE", "cut", list(atoms))
+    return histograms(columns, [Wanted("v x", "DOUBLE", "cut", atoms)])[0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -111,7 +112,10 @@ def test_many_zeros_stand_apart() -> None:
 
 def test_lists_are_counted_item_by_item() -> None:
     columns: Any = Columns([[1.0, 2.0], [], None, [3.0]], kind=pa.list_(pa.float64()))
-    found = histogram(columns, "v x", "DOUBLE[]", "cut", [])
+    both = [Wanted("v x", "DOUBLE[]", "cut"), Wanted("ordinal", "BIGINT", "cut")]
+    found, ordinals = histograms(columns, both)
+    assert ordinals is not None
+    assert sum(b.total for b in ordinals.bins) == 4
     assert found is not None
     assert sum(b.total for b in found.bins) == 3
 

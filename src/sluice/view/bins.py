@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sluice.view.scale import Scale
 from sluice.view.source import AtomLike, RunLike, cuts, quoted, rows
 
 BINS = 48
 """Bars in a histogram: enough to show a shape, wide enough to be hit by a finger on a phone."""
-_ZERO, _NO_VALUE = -1, -2
+_ZERO, _NO_VALUE, _BELOW, _ABOVE = -1, -2, -3, -4
 HEAVY_TAIL, SQUEEZED = 12.0, 40.0
 """A field goes on a logarithmic axis where its 99.5th percentile is this many times its median, or where
 the highest value is `SQUEEZED` times a cut, so that on a linear axis one side of the cut had no room."""
+DRAWN = 200_000
+"""About how many samples the quantiles are taken from."""
 MANY_ZEROS = 0.3
 """The share of values that are exactly 0 from which they get a bar of their own."""
 
@@ -67,6 +70,16 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A histogram to be made: of a numeric field, for a rule, with the rule's comparisons of the field."""
+
+    field: str
+    column_type: str
+    rule: str
+    atoms: tuple[AtomLike, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Extent:
     low: float
     high: float
@@ -78,43 +91,55 @@ class _Extent:
     zeros: float
 
 
-@dataclass(slots=True)
-class _Values:
-    """SQL for the values of one field: a scalar column as it is, a list column item by item."""
-
-    name: str
-    column_type: str
-    is_list: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.is_list = self.column_type.endswith("[]")
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    scale: Scale
+    step: float
+    closed_right: bool
+    apart: bool
 
     @property
-    def sql(self) -> str:
-        """The value as a double; NaN and infinities count as absent."""
-        column = quoted(self.name)
-        value = f"CAST({f'unnest({column})' if self.is_list else column} AS DOUBLE)"
-        return f"SELECT ordinal, {value} AS v FROM samples"
+    def bins(self) -> int:
+        """How many bins it has."""
+        span = self.scale.forward(self.scale.high) - self.scale.forward(self.scale.low)
+        return max(1, round(span / self.step))
+
+    def edge(self, index: int) -> float:
+        """The lower edge of a bin."""
+        place = self.scale.forward(self.scale.low) + index * self.step
+        return 10.0**place if self.scale.log else place
 
 
-def histogram(
-    run: RunLike, name: str, column_type: str, rule: str, atoms: list[AtomLike]
-) -> Histogram | None:
-    """The histogram of a numeric field, with an edge exactly on the cut; None where no sample has a value."""
-    values = _Values(name, column_type)
-    extent = _extent(run, values)
-    if extent is None:
-        return None
-    lines = cuts(atoms)
-    scale, step = _axis(extent, [bound for _, bound in lines])
-    closed_right = bool(lines) and lines[0][0] in ("<=", ">")
-    # Zeros stand apart where they would dwarf the rest, unless the cut lies among them.
-    apart = scale.log or (extent.low >= 0 and extent.zeros >= MANY_ZEROS and all(b > 0 for _, b in lines))
-    counted = _counts(run, values, rule, scale, step, closed_right, apart)
-    n = max(1, round((scale.forward(scale.high) - scale.forward(scale.low)) / step))
-    bins = tuple(_bin(scale, step, i, counted.bins.get(i, (0, 0, 0))) for i in range(n))
-    zero = Bin(0, 0, *counted.bins[_ZERO]) if _ZERO in counted.bins else None
-    return Histogram(scale, bins, zero, counted.below, counted.above, counted.nulls)
+def histograms(run: RunLike, wanted: Sequence[Wanted]) -> list[Histogram | None]:
+    """The histograms, each with an edge exactly on its cut; None where no sample has a value.
+
+    All scalar fields take two passes together, so that a run of ten million samples is a matter of seconds;
+    a field with several values a sample takes two of its own.
+    """
+    scalars = [w for w in wanted if not w.column_type.endswith("[]")]
+    made = dict(zip(map(id, scalars), _made(run, scalars), strict=True)) if scalars else {}
+    for w in wanted:
+        if id(w) not in made:
+            made[id(w)] = _made(run, [w])[0]
+    return [made[id(w)] for w in wanted]
+
+
+def _made(run: RunLike, wanted: Sequence[Wanted]) -> list[Histogram | None]:
+    columns = ", ".join(f"CAST({_items(w)} AS DOUBLE) AS x{k}" for k, w in enumerate(wanted))
+    finite = ", ".join(f"CASE WHEN isfinite(x{k}) THEN x{k} END AS v{k}" for k in range(len(wanted)))
+    values = f"SELECT ordinal, {finite} FROM (SELECT ordinal, {columns} FROM samples)"
+    axes = {
+        k: _axis(extent, cuts(wanted[k].atoms))
+        for k, extent in enumerate(_extents(run, values, len(wanted)))
+        if extent is not None
+    }
+    counted = _counts(run, values, axes)
+    return [_histogram(axes[k], counted[k], w.rule) if k in axes else None for k, w in enumerate(wanted)]
+
+
+def _items(wanted: Wanted) -> str:
+    column = quoted(wanted.field)
+    return f"unnest({column})" if wanted.column_type.endswith("[]") else column
 
 
 def categories(run: RunLike, name: str, rule: str, most: int = 12) -> list[Category]:
@@ -138,27 +163,35 @@ _FATE_SUMS = """count(*) FILTER (fate = 'kept') AS kept,
     count(*) FILTER (fate <> 'kept' AND rule IS DISTINCT FROM ?) AS elsewhere"""
 
 
-def _extent(run: RunLike, values: _Values) -> _Extent | None:
-    found = rows(
-        run,
-        f"""SELECT count(v) FILTER (isfinite(v)) AS n, min(v) FILTER (isfinite(v)) AS low,
-                max(v) FILTER (isfinite(v)) AS high,
-                approx_quantile(v, [0.005, 0.5, 0.995]) FILTER (isfinite(v)) AS q,
-                min(v) FILTER (v > 0) AS positive_low,
-                bool_and(v = floor(v)) FILTER (isfinite(v)) AS whole, count(*) FILTER (v = 0) AS zeros
-            FROM ({values.sql})""",
-    )[0]
-    if not found["n"]:
-        return None
-    q_low, median, q_high = found["q"]
-    return _Extent(
-        found["low"], found["high"], q_low, median, q_high,
-        found["positive_low"], bool(found["whole"]), found["zeros"] / found["n"],
-    )  # fmt: skip
+def _extents(run: RunLike, values: str, n: int) -> list[_Extent | None]:
+    # Quantiles only choose the axis: of a large run a draw that is always the same one is enough.
+    every = max(1, int(run.summary["read"]) // DRAWN)
+    asked = ", ".join(
+        f"""count(v{k}) AS n{k}, min(v{k}) AS low{k}, max(v{k}) AS high{k},
+            min(CASE WHEN v{k} > 0 THEN v{k} END) AS positive_low{k}, bool_and(v{k} = floor(v{k})) AS whole{k},
+            approx_quantile(CASE WHEN hash(ordinal) % {every} = 0 THEN v{k} END, [0.005, 0.5, 0.995]) AS q{k},
+            sum(CASE WHEN v{k} = 0 THEN 1 ELSE 0 END) AS zeros{k}"""
+        for k in range(n)
+    )
+    row = rows(run, f"SELECT {asked} FROM ({values})")[0]
+    found: list[_Extent | None] = []
+    for k in range(n):
+        if not row[f"n{k}"]:
+            found.append(None)
+            continue
+        low, high, positive_low, whole = (
+            row[f"{what}{k}"] for what in ("low", "high", "positive_low", "whole")
+        )
+        # No value in the draw: then the axis spans all there are.
+        q_low, median, q_high = (low if q is None else q for q in row[f"q{k}"] or (low, low, high))
+        zeros = float(row[f"zeros{k}"]) / row[f"n{k}"]
+        found.append(_Extent(low, high, q_low, median, q_high, positive_low, bool(whole), zeros))
+    return found
 
 
-def _axis(extent: _Extent, bounds: list[float]) -> tuple[Scale, float]:
+def _axis(extent: _Extent, lines: Sequence[tuple[str, float]]) -> _Axis:
     """The axis and the width of a bin in axis units, such that the first bound is an edge."""
+    bounds = [bound for _, bound in lines]
     log = _is_heavy(extent, bounds)
     low, high = _log_ends(extent, bounds) if log else _linear_ends(extent)
     low, high = min([low, *bounds]), max([high, *bounds])
@@ -172,7 +205,10 @@ def _axis(extent: _Extent, bounds: list[float]) -> tuple[Scale, float]:
     # The highest value needs a bin of its own where the last edge would fall on it.
     steps = math.floor((b - a) / step + 1e-9) + 1
     ends = [10.0**x if log else x for x in (a, a + steps * step)]
-    return Scale(ends[0], ends[1], log), step
+    # Zeros stand apart where they would dwarf the rest, unless the cut lies among them.
+    apart = log or (extent.low >= 0 and extent.zeros >= MANY_ZEROS and all(b > 0 for b in bounds))
+    closed_right = bool(lines) and lines[0][0] in ("<=", ">")
+    return _Axis(Scale(ends[0], ends[1], log), step, closed_right, apart)
 
 
 def _is_heavy(extent: _Extent, bounds: list[float]) -> bool:
@@ -199,50 +235,55 @@ def _linear_ends(extent: _Extent) -> tuple[float, float]:
     return low, high
 
 
-@dataclass(slots=True)
-class _Counted:
-    bins: dict[int, tuple[int, int, int]]
-    below: int
-    above: int
-    nulls: int
-
-
-def _counts(
-    run: RunLike, values: _Values, rule: str, scale: Scale, step: float, closed_right: bool, apart: bool
-) -> _Counted:
-    start = scale.forward(scale.low)
-    axis = "log10(v)" if scale.log else "v"
-    last = max(0, round((scale.forward(scale.high) - start) / step) - 1)
+def _place(axis: _Axis, v: str) -> str:
+    """SQL for the bin of a value: its index, or one of the codes below 0."""
+    start = axis.scale.forward(axis.scale.low)
     # A bin holds the values of its lower edge, or of its upper edge where the rule keeps values up to the
     # cut; the small share of a step absorbs rounding where a value lies on an edge.
-    place = f"({axis} - {start!r}) / {step!r}"
-    index = f"ceil({place} - 1e-9) - 1" if closed_right else f"floor({place} + 1e-9)"
-    index = f"CAST(greatest(0, least({last}, {index})) AS INTEGER)"
-    low, high = f"{scale.low!r} - 1e-9 * {step!r}", f"{scale.high!r} + 1e-9 * {step!r}"
+    place = f"({f'log10({v})' if axis.scale.log else v} - {start!r}) / {axis.step!r}"
+    index = f"ceil({place} - 1e-9) - 1" if axis.closed_right else f"floor({place} + 1e-9)"
+    slack = 1e-9 * axis.step
+    return f"""CASE WHEN {v} IS NULL THEN {_NO_VALUE}
+        WHEN {v} <= 0 AND {axis.apart} THEN {_ZERO}
+        WHEN {v} < {axis.scale.low - slack!r} THEN {_BELOW} WHEN {v} > {axis.scale.high + slack!r} THEN {_ABOVE}
+        ELSE CAST(greatest(0, least({axis.bins - 1}, {index})) AS INTEGER) END"""
+
+
+_Tally = list[tuple[int, str, str | None, int]]
+
+
+def _counts(run: RunLike, values: str, axes: Mapping[int, _Axis]) -> dict[int, _Tally]:
+    """For each column `(bin, fate, rule, how many)`, in one pass over all of them."""
+    tallies: dict[int, _Tally] = {k: [] for k in axes}
+    if not axes:
+        return tallies
+    places = ", ".join(f"{_place(axis, f'v{k}')} AS b{k}" for k, axis in axes.items())
+    names = ", ".join(f"b{k}" for k in axes)
+    sets = ", ".join(f"(b{k}, fate, rule)" for k in axes)
     found = rows(
         run,
-        f"""SELECT bin, {_FATE_SUMS}, count(*) FILTER (fate <> 'failed') AS judged,
-                count(*) FILTER (v > 0 AND v < {low}) + count(*) FILTER (v <= 0 AND {not apart} AND v < {low})
-                    AS below,
-                count(*) FILTER (v > {high}) AS above
-            FROM (SELECT ordinal, v, CASE WHEN v IS NULL OR NOT isfinite(v) THEN {_NO_VALUE}
-                                          WHEN v <= 0 AND {apart} THEN {_ZERO} ELSE {index} END AS bin
-                  FROM ({values.sql}))
-            {_WITH_FATES} GROUP BY bin""",
-        rule,
-        rule,
+        f"""SELECT {names}, fate, rule, count(*) AS n FROM (SELECT ordinal, {places} FROM ({values}))
+            {_WITH_FATES} GROUP BY GROUPING SETS ({sets})""",
     )
-    by_bin = {r["bin"]: r for r in found}
-    absent = by_bin.pop(_NO_VALUE, {"judged": 0})
-    return _Counted(
-        {k: (r["kept"], r["here"], r["elsewhere"]) for k, r in by_bin.items()},
-        sum(r["below"] for r in by_bin.values()),
-        sum(r["above"] for r in by_bin.values()),
-        absent["judged"],
-    )
+    for row in found:
+        for k, tally in tallies.items():
+            if row[f"b{k}"] is not None:
+                tally.append((row[f"b{k}"], row["fate"], row["rule"], row["n"]))
+    return tallies
 
 
-def _bin(scale: Scale, step: float, index: int, counts: tuple[int, int, int]) -> Bin:
-    start = scale.forward(scale.low) + index * step
-    low, high = (10.0**start, 10.0 ** (start + step)) if scale.log else (start, start + step)
-    return Bin(low, high, *counts)
+def _histogram(axis: _Axis, tally: _Tally, rule: str) -> Histogram:
+    sums: dict[int, list[int]] = {}
+    nulls = below = above = 0
+    for code, fate, by, n in tally:
+        if code == _NO_VALUE:
+            nulls += n if fate != "failed" else 0
+            continue
+        below += n if code == _BELOW else 0
+        above += n if code == _ABOVE else 0
+        index = {_BELOW: 0, _ABOVE: axis.bins - 1}.get(code, code)
+        what = 0 if fate == "kept" else 1 if by == rule else 2
+        sums.setdefault(index, [0, 0, 0])[what] += n
+    bins = tuple(Bin(axis.edge(i), axis.edge(i + 1), *sums.get(i, (0, 0, 0))) for i in range(axis.bins))
+    zero = Bin(0, 0, *sums[_ZERO]) if _ZERO in sums else None
+    return Histogram(axis.scale, bins, zero, below, above, nulls)

@@ -47,7 +47,7 @@ def histogram_chart(
     top = _PLOT_TOP + _ROW * max(rows, default=0)
     height = top + _PLOT_HEIGHT + _AXIS
     peak = max(b.total for b in found.bins)
-    if found.zero and found.zero.total <= _BREAK * peak:
+    if found.zero and not cut_off(found):
         peak = max(peak, found.zero.total)
     place = _Frame(found.scale, left, top)
     marks = join(
@@ -59,6 +59,11 @@ def histogram_chart(
         *(_cut(place, op, bound, unit, row, plain) for row, (op, bound) in zip(rows, lines, strict=True)),
     )
     return element("svg", element("title", label), marks, cls="hist", role="img", height=height)
+
+
+def cut_off(found: Histogram) -> bool:
+    """Whether the bar of zeros is so much higher than the rest that it is drawn cut off."""
+    return found.zero is not None and found.zero.total > _BREAK * max(b.total for b in found.bins)
 
 
 class _Frame:

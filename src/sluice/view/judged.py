@@ -27,26 +27,35 @@ def legend() -> Html:
 def panels(run: RunLike, tiles: Tiles, types: Mapping[str, str]) -> Html:
     """The panels of all rules that compare a field."""
     found = {y["name"]: y for y in yields(run.summary)}
+    histograms = _histograms(run, types)
     made, left = [], MOST_ATOMS
     for index, rule in enumerate(run.rules):
-        if rule.atoms:
-            made.append(_panel(run, tiles, types, index, rule, found.get(rule.name), left))
-            left -= len(rule.atoms)
+        if not rule.atoms:
+            continue
+        fields = [
+            _field(run, tiles, types, rule, name, atoms, histograms.get((rule.name, name)), left > 0)
+            for name, atoms in _by_field(rule.atoms).items()
+        ]
+        text = element("code", isolated(rule.text)) if rule.text != rule.name else None
+        head = join(element("h3", isolated(rule.name)), text, _effect(found.get(rule.name)))
+        made.append(element("article", head, *fields, id=f"rule-{index}"))
+        left -= len(rule.atoms)
     return join(*made)
 
 
-def _panel(
-    run: RunLike, tiles: Tiles, types: Mapping[str, str], index: int, rule: RuleLike,
-    found: Mapping[str, Any] | None, left: int,
-) -> Html:  # fmt: skip
-    text = element("code", isolated(rule.text)) if rule.text != rule.name else None
-    parts = [
-        _field(run, tiles, types, rule, name, atoms, left > 0)
+def _histograms(run: RunLike, types: Mapping[str, str]) -> dict[tuple[str, str], bins.Histogram | None]:
+    wanted = [
+        bins.Wanted(name, types[name], rule.name, tuple(atoms))
+        for rule in run.rules
         for name, atoms in _by_field(rule.atoms).items()
+        if name in types and not _is_word(types[name])
     ]
-    return element(
-        "article", element("h3", isolated(rule.name)), text, _effect(rule, found), *parts, id=f"rule-{index}"
-    )
+    made = bins.histograms(run, wanted)
+    return {(w.rule, w.field): found for w, found in zip(wanted, made, strict=True)}
+
+
+def _is_word(column_type: str) -> bool:
+    return column_type.removesuffix("[]") in ("VARCHAR", "BOOLEAN")
 
 
 def _by_field(atoms: Iterable[AtomLike]) -> dict[str, list[AtomLike]]:
@@ -57,7 +66,7 @@ def _by_field(atoms: Iterable[AtomLike]) -> dict[str, list[AtomLike]]:
     return found
 
 
-def _effect(rule: RuleLike, found: Mapping[str, Any] | None) -> Html | None:
+def _effect(found: Mapping[str, Any] | None) -> Html | None:
     if found is None:
         return None
     first, alone, only = (int(found.get(k) or 0) for k in ("first_failing", "alone", "only_this"))
@@ -72,7 +81,7 @@ def _effect(rule: RuleLike, found: Mapping[str, Any] | None) -> Html | None:
 
 def _field(
     run: RunLike, tiles: Tiles, types: Mapping[str, str], rule: RuleLike,
-    name: str, atoms: list[AtomLike], with_tiles: bool,
+    name: str, atoms: list[AtomLike], found: bins.Histogram | None, with_tiles: bool,
 ) -> Html:  # fmt: skip
     info = run.fields.get(name) or FieldInfo()
     kind = types.get(name)
@@ -81,16 +90,15 @@ def _field(
     head = element("h4", isolated(name), element("small", f"{unit}{hint}"))
     if kind is None:
         return join(head, element("p", "This field was not measured in this run.", cls="note"))
-    if kind.rstrip("[]") in ("VARCHAR", "BOOLEAN"):
+    if _is_word(kind):
         return join(head, _categories(run, name, rule))
     strips = [_sides(run, tiles, atom, info) for atom in atoms] if with_tiles else []
-    return join(head, _histogram(run, name, kind, rule, atoms, info), *strips)
+    return join(head, _histogram(found, name, rule, atoms, info), *strips)
 
 
 def _histogram(
-    run: RunLike, name: str, kind: str, rule: RuleLike, atoms: list[AtomLike], info: FieldLike
-) -> Html:  # fmt: skip
-    found = bins.histogram(run, name, kind, rule.name, atoms)
+    found: bins.Histogram | None, name: str, rule: RuleLike, atoms: list[AtomLike], info: FieldLike
+) -> Html:
     if found is None:
         return element("p", "No sample has a value.", cls="note")
     plain = not any(word in rule.text.lower().split() for word in ("or", "not"))
@@ -99,7 +107,10 @@ def _histogram(
     if found.scale.log:
         notes.append("logarithmic axis")
     if found.zero and not found.scale.log:
-        notes.append(f"{number.count(found.zero.total)} are exactly 0, a bar of its own")
+        notes.append(
+            f"{number.count(found.zero.total)} are exactly 0: a bar of its own"
+            + (", cut off" if chart.cut_off(found) else "")
+        )
     if found.below:
         notes.append(f"{number.count(found.below)} lower values are counted in the first bar")
     if found.above:
