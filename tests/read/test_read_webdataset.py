@@ -142,7 +142,9 @@ def test_members_without_extension(tmp_path: Path) -> None:
 def test_empty_and_absent_archives(tmp_path: Path) -> None:
     assert read_all(written(tmp_path, bytes(10240))) == []
     assert failures(read_all(written(tmp_path, b"", "empty.tar"))) == {"empty.tar": "truncated tar"}
-    assert failures(read_all(written(tmp_path, b"\x93hello" * 1000, "no.tar"))) == {"no.tar": "bad tar header"}
+    assert failures(read_all(written(tmp_path, b"\x93hello" * 1000, "no.tar"))) == {
+        "no.tar": "bad tar header"
+    }
     with pytest.raises(SourceError, match="no such file"):
         open_reader(tmp_path / "none.tar")
 

@@ -25,13 +25,26 @@ _BATCH_ROWS = 256
 
 @dataclass(slots=True)
 class _Cursor:
-    """Where a reader stands in a file: the batches from here on, and the row of the next one's first."""
+    """Where a reader stands inside a row group: the batches from here on, and the row the next one begins at."""
 
     file: FileStat
     group: int
     row: int
     batches: Iterator[pa.RecordBatch]
     left: pa.RecordBatch | None = None
+
+    def next(self, stop: int) -> tuple[int, pa.RecordBatch] | None:
+        """The next batch with its first row, cut so that it ends before row `stop`; None at the end."""
+        batch = self.left if self.left is not None else next(self.batches, None)
+        self.left = None
+        if batch is None or self.row >= stop:
+            self.left = batch
+            return None
+        if self.row + batch.num_rows > stop:
+            self.left = batch.slice(stop - self.row)
+            batch = batch.slice(0, stop - self.row)
+        first, self.row = self.row, self.row + batch.num_rows
+        return first, batch
 
 
 class ParquetReader:
@@ -67,60 +80,43 @@ class ParquetReader:
             yield from _cut(file, groups)
 
     def read(self, part: Slice, rows: Container[int] | None = None) -> Iterator[Sample]:
-        """The samples of a slice. Rows in a damaged part of the file fail one by one."""
+        """The samples of a slice. Rows of a damaged row group fail one by one, other groups are read."""
         file = part.files[0]
-        done = part.start
         try:
-            for row, batch, k in self._rows(part):
-                if rows is None or row - part.start in rows:
-                    yield self._sample(file.path, row, batch, k)
-                done = row + 1
+            with self._open(file) as opened:
+                for row, batch, k in self._rows(part, opened):
+                    if rows is None or row - part.start in rows:
+                        yield self._sample(file.path, row, batch, k)
         except ReadError as error:
             yield failed_sample(file.path, file.path, part.first_row, error.reason, error.what)
-        except (pa.ArrowException, OSError, StorageError) as error:
-            detail = " ".join(str(error).split())[:300]
-            for row in range(done, part.stop if part.stop is not None else done + 1):
-                if rows is None or row - part.start in rows:
-                    key = row_key(file.path, row)
-                    yield failed_sample(file.path, key, row, "damaged Parquet data", f"{file.path}: {detail}")
+        except StorageError as error:
+            yield failed_sample(file.path, file.path, part.first_row, "file not readable", str(error))
 
-    def _rows(self, part: Slice) -> Iterator[tuple[int, pa.RecordBatch, int]]:
-        cursor = self._at(part)
-        if cursor is None:
-            return
-        while part.stop is None or cursor.row < part.stop:
-            batch = cursor.left if cursor.left is not None else next(cursor.batches, None)
-            cursor.left = None
-            if batch is None:
-                return
-            first, end = max(part.start - cursor.row, 0), batch.num_rows
-            if part.stop is not None and cursor.row + end > part.stop:
-                end = part.stop - cursor.row
-                cursor.left = batch.slice(end)
-            base = cursor.row
-            cursor.row += end
-            for k in range(first, end):
-                yield base + k, batch, k
-        self._cursor = cursor
+    def _rows(self, part: Slice, opened: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch | str, int]]:
+        """Row, its batch and its place there; for a row that is lost, why, in place of the batch."""
+        file, first = part.files[0], 0
+        for group, (count, size) in enumerate(_groups(opened.metadata)):
+            begin, last = max(first, part.start), first + count
+            end = last if part.stop is None else min(last, part.stop)
+            if begin < end:
+                cursor = self._at(file, group, first, begin)
+                if cursor is None:
+                    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES * count // max(size, 1)))
+                    batches = self._open(file).iter_batches(rows, row_groups=[group], use_threads=False)
+                    cursor = _Cursor(file, group, first, batches)
+                yield from _until(cursor, begin, end)
+                self._cursor = cursor if end < last else None
+            first = last
+        if part.stop is not None and first < part.stop:
+            raise ReadError("file changed", f"{file.path} had {part.stop} rows and has {first}")
 
-    def _at(self, part: Slice) -> _Cursor | None:
-        """A cursor at or before the slice's first row, inside its row group."""
-        file, known, self._cursor = part.files[0], self._cursor, None
-        if known is not None and known.file == file and known.row <= part.start and known.group >= 0:
-            with self._open(file) as opened:
-                if known.group == _group_of(opened.metadata, part.start)[0]:
-                    return known
-        opened = self._open(file)
-        if opened.metadata.num_rows == 0:
-            return None
-        group, row = _group_of(opened.metadata, part.start)
-        meta = opened.metadata.row_group(group)
-        size = max(1, min(_BATCH_ROWS, _BATCH_BYTES * meta.num_rows // max(meta.total_byte_size, 1)))
-        last = opened.metadata.num_row_groups
-        if part.stop is not None:
-            last = _group_of(opened.metadata, part.stop - 1)[0] + 1
-        batches = opened.iter_batches(batch_size=size, row_groups=range(group, last), use_threads=False)
-        return _Cursor(file, group if last == group + 1 else -1, row, batches)
+    def _at(self, file: FileStat, group: int, first: int, begin: int) -> _Cursor | None:
+        """The cursor of the last slice, where this one begins later in the same row group."""
+        known, self._cursor = self._cursor, None
+        fits = (
+            known is not None and known.file == file and known.group == group and first <= known.row <= begin
+        )
+        return known if fits else None
 
     def _open(self, file: FileStat) -> pq.ParquetFile:
         place = self.source.locate(file)
@@ -140,35 +136,40 @@ class ParquetReader:
             raise ReadError(f"column missing: {missing[0]}", f"{file.path} has: {names}")
         return opened
 
-    def _sample(self, path: str, row: int, batch: pa.RecordBatch, k: int) -> Sample:
+    def _sample(self, path: str, row: int, batch: pa.RecordBatch | str, k: int) -> Sample:
+        key = row_key(path, row)
+        if isinstance(batch, str):
+            return failed_sample(path, key, row, "damaged Parquet data", f"{path}, row {row}: {batch}")
         try:
-            cells = {
-                name: column[k].as_py()
-                for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            }
+            columns = zip(batch.schema.names, batch.columns, strict=True)
+            cells = {name: column[k].as_py() for name, column in columns}
             return self.columns.sample(cells, Origin(self.source.root, path, row))
         except ReadError as error:
-            return failed_sample(path, row_key(path, row), row, error.reason, error.what)
+            return failed_sample(path, key, row, error.reason, error.what)
         except (ValueError, OverflowError, pa.ArrowException) as error:
             detail = f"{path}, row {row}: {' '.join(str(error).split())[:200]}"
-            return failed_sample(path, row_key(path, row), row, "value not readable", detail)
+            return failed_sample(path, key, row, "value not readable", detail)
+
+
+def _until(cursor: _Cursor, begin: int, end: int) -> Iterator[tuple[int, pa.RecordBatch | str, int]]:
+    """The rows [begin, end) from a cursor at or before them, whatever befalls it."""
+    done = begin
+    try:
+        while (found := cursor.next(end)) is not None:
+            first, batch = found
+            for k in range(max(begin - first, 0), batch.num_rows):
+                yield first + k, batch, k
+                done = first + k + 1
+        trouble = "the row group ends early"
+    except (pa.ArrowException, OSError) as error:
+        trouble = " ".join(str(error).split())[:300]
+    yield from ((row, trouble, 0) for row in range(done, end))
 
 
 def _groups(metadata: pq.FileMetaData) -> list[tuple[int, int]]:
     """Rows and uncompressed bytes of every row group."""
     found = (metadata.row_group(g) for g in range(metadata.num_row_groups))
     return [(group.num_rows, group.total_byte_size) for group in found]
-
-
-def _group_of(metadata: pq.FileMetaData, row: int) -> tuple[int, int]:
-    """The row group that holds a row, and the group's first row."""
-    first = 0
-    for group in range(metadata.num_row_groups):
-        count = metadata.row_group(group).num_rows
-        if row < first + count:
-            return group, first
-        first += count
-    raise ReadError("file changed", f"row {row} of {first}")
 
 
 def _cut(file: FileStat, groups: list[tuple[int, int]]) -> Iterator[Slice]:

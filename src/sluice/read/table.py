@@ -130,7 +130,8 @@ def _plan(names: tuple[str, ...], mapping: tuple[tuple[str, str], ...]) -> Plan:
     key, text = first("key"), first("text")
     ordered = tuple((n, media[n]) for n in names if n in media)
     used = {key, text, *media}
-    ours = _TAKEN_BY_US if present.issuperset(_TAKEN_BY_US) else ()
+    # In a table of ours the id is that of the sample as it was written, and made anew by reading.
+    ours = (*_TAKEN_BY_US, "id") if present.issuperset(_TAKEN_BY_US) else ()
     return Plan(key, text, ordered, tuple(n for n in names if n not in used and n not in ours), missing)
 
 

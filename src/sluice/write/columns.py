@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any, Literal
 
@@ -65,9 +65,18 @@ def beside(intake: Intake, fields: pa.Table | None, extra: Mapping[str, pa.Array
     if fields is not None:
         taken = fields.take(pa.array(intake.kept, pa.int64()))
         columns |= {n: taken.column(n) for n in taken.column_names if n not in columns}
-    for name, column in typed_columns(intake.fields).items():
-        columns.setdefault(f"source_{name}" if name in _RESERVED else name, column)
-    return pa.table(columns)
+    return pa.table(columns | typed_columns([renamed(row, columns) for row in intake.fields]))
+
+
+def renamed(fields: Mapping[str, Any], taken: Container[str]) -> dict[str, Any]:
+    """The fields under names of their own: one whose name is taken, or reserved, is called `source_…`."""
+    result = {}
+    for name, value in fields.items():
+        free = name
+        while free in taken or free in _RESERVED or (free != name and free in fields):
+            free = f"source_{free}"
+        result[free] = value
+    return result
 
 
 def typed_columns(
@@ -100,33 +109,27 @@ def typed_columns(
     return columns
 
 
+_REFUSALS = (pa.ArrowException, OverflowError, UnicodeEncodeError, ValueError, TypeError)
+
+
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
-    """The values as one column; those that do not fit are null in it."""
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError, ValueError, TypeError):
-        pass
-    kind = kind if kind is not None else _most_common_type(values)
-    return pa.array([v if _fits(v, kind) else None for v in values], kind)
+    """The values as one column; those that do not fit its type are null in it."""
+    first = next((type(v) for v in values if v is not None), None)
+    alike = [v if type(v) is first else None for v in values]
+    for candidate in (values, alike):
+        try:
+            column = pa.array(candidate, kind)
+        except _REFUSALS:
+            continue
+        if _storable(column.type):
+            return column
+    return pa.nulls(len(values), kind or pa.null())
 
 
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    try:
-        pa.array([value], kind)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError, ValueError, TypeError):
-        return False
-    return True
-
-
-def _most_common_type(values: list[Any]) -> pa.DataType:
-    """The type of the first value that has one: columns of mixed types are rare, and nothing is lost."""
-    for value in values:
-        if value is not None:
-            try:
-                return pa.array([value]).type
-            except (pa.ArrowException, OverflowError, UnicodeEncodeError, ValueError, TypeError):
-                continue
-    return pa.null()
+def _storable(kind: pa.DataType) -> bool:
+    """Can Parquet hold the type? It has no structs without fields."""
+    children = [kind.field(k).type for k in range(kind.num_fields)]
+    return not (pa.types.is_struct(kind) and not children) and all(_storable(c) for c in children)
 
 
 def _json(value: Any) -> str:

@@ -6,12 +6,17 @@ from sluice.sample.members import member_type, safe_member
 from sluice.write.bodies import Body
 
 
-def inline_text(body: Body) -> str | None:
-    """The text of a text item whose bytes are UTF-8 (and so come back the same), else None."""
-    if body.item.modality != "text":
+def inline_text(found: list[Body]) -> tuple[Body, str] | None:
+    """The text item for the text column: `txt` where there is one, else the first; None where none can be.
+
+    Its bytes must be UTF-8, so that they come back the same.
+    """
+    named = next((b for b in found if b.name == "txt"), None)
+    body = named or next((b for b in found if b.item.modality == "text"), None)
+    if body is None or body.item.modality != "text":
         return None
     try:
-        return body.data.decode()
+        return body, body.data.decode()
     except UnicodeDecodeError:
         return None
 

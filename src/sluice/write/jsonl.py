@@ -11,7 +11,7 @@ import pyarrow as pa
 from sluice.sample import Sample
 from sluice.storage import Location
 from sluice.write.bodies import Body, Intake
-from sluice.write.columns import check_embeddings, json_rows, json_value, measures
+from sluice.write.columns import check_embeddings, json_rows, json_value, measures, renamed
 from sluice.write.files import hashed, put
 from sluice.write.folder import file_path
 from sluice.write.inline import inline_text, is_plain
@@ -46,9 +46,9 @@ class JsonlWriter:
         with hashed(self.output / name) as file:
             for position, sample, found in intake(samples):
                 line = self._media(f"media/{index:05d}", sample, found, files)
-                passed = {n: json_value(v) for n, v in sample.fields.items()}
                 measured = rows[position] if rows is not None else {}
-                line |= {n: v for n, v in (passed | measured).items() if n not in _OURS and v is not None}
+                passed = renamed(sample.fields, _OURS | measured.keys())
+                line |= {n: json_value(v) for n, v in (passed | measured).items() if v is not None}
                 file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         return ShardResult((*files, file.done(name)), len(intake.kept), intake.failed)
 
@@ -57,7 +57,7 @@ class JsonlWriter:
     ) -> dict[str, Any]:
         """Write a sample's files; returns the part of its line that names them."""
         line: dict[str, Any] = {"key": sample.key}
-        text = next(((b, t) for b in found if (t := inline_text(b)) is not None), None)
+        text = inline_text(found)
         if text is not None:
             line["text"] = text[1]
         sidecars = []
@@ -65,6 +65,8 @@ class JsonlWriter:
             if text is not None and body is text[0]:
                 continue
             path = f"{folder}/{file_path(sample.key, body.name)}"
+            if path.lower().endswith((".jsonl", ".ndjson")):
+                path += ".bin"  # it would be read as a table of samples
             files.append(put(self.output, path, body.data))
             modality = body.item.modality
             told = path.endswith(f"/{sample.key}.{body.name}")

@@ -12,7 +12,7 @@ from sluice.sample import Sample
 from sluice.sample.members import FIELDS_COLUMN
 from sluice.storage import Location
 from sluice.write.bodies import Body, Intake
-from sluice.write.columns import check_embeddings, measures, typed_columns
+from sluice.write.columns import check_embeddings, measures, renamed, typed_columns
 from sluice.write.files import HashedFile, hashed, parquet_file
 from sluice.write.inline import inline_text, is_plain_image
 from sluice.write.protocol import ShardResult
@@ -106,7 +106,7 @@ class _Rows:
         if self._fields is not None:
             taken = self._fields.take(pa.array(self._positions, pa.int64()))
             columns |= {n: taken.column(n) for n in taken.column_names if n not in columns}
-        passed = [{n: v for n, v in row.items() if n not in columns} for row in self._passed]
+        passed = [renamed(row, columns) for row in self._passed]
         found = typed_columns(passed, self._types)
         if self._types is None:
             found.setdefault(FIELDS_COLUMN, pa.nulls(len(passed), pa.string()))
@@ -121,7 +121,7 @@ class _Rows:
 
 def _row(sample: Sample, found: list[Body]) -> dict[str, Any]:
     image = next((b for b in found if is_plain_image(sample.key, b)), None)
-    text = next(((b, t) for b in found if (t := inline_text(b)) is not None), None)
+    text = inline_text(found)
     rest = [b for b in found if b is not image and (text is None or b is not text[0])]
     return {
         "id": sample.id,
