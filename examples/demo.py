@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,10 +48,13 @@ def _curate(source: str, output: Path) -> int:
     print(
         f"  Shards   {shards[0] if len(shards) == 1 else curated}   (WebDataset tars, measures in Parquet beside them)"
     )
+    command = "sluice" if shutil.which("sluice") else Path(sys.executable).with_name("sluice")
     print("\nNext, try:")
-    print(f"  sluice select {curated} --keep 'image_width_px >= 400'    other rules, nothing measured again")
-    print(f"  sluice why {curated} KEY                                  why a sample was kept or dropped")
-    print("  sluice run images --source ~/Pictures --output curated/   your own pictures")
+    print(
+        f"  {command} select {curated} --keep 'image_width_px >= 400'   # other rules, nothing measured again"
+    )
+    print(f"  {command} why {curated} KEY   # why a sample was kept or dropped")
+    print(f"  {command} run images --source ~/Pictures --output curated   # your own pictures")
     return 0
 
 

@@ -138,7 +138,7 @@ def _stage(start: int, before: int, gate: Gate | None, last: bool = False) -> Ht
     after = before - removed
     name: Any = gate.name if gate else "kept" if last else "read"
     label = element("a", isolated(name), href=f"#{gate.anchor}") if gate and gate.anchor else isolated(name)
-    taken = f"−{number.count(removed)}" if gate else ""
+    taken = f"−{number.count(removed)}" if removed else "0" if gate else ""
     parts = [("kept", float(after), f"{number.count(after)} go on")]
     if gate:
         parts.append((gate.cls, float(removed), f"{number.count(removed)} removed by {gate.name}"))

@@ -12,7 +12,8 @@ from sluice.codec.thumbnail import Rgb, caption, encode_jpeg, encode_png, fit
 from sluice.errors import SampleError, UsageError
 
 _GAP_PX, _LABEL_PX = 4, 18
-_PAPER, _BLANK = 255, 228
+# The paper is not quite white, so that white pictures can be seen.
+_PAPER, _BLANK = 240, 214
 _MOST_PX = 65_000
 """A JPEG's sides are limited to 65,535 pixels."""
 
@@ -72,5 +73,5 @@ def _cell(name: str, data: bytes, cell: tuple[int, int], labels: bool) -> Rgb:
         top = (height - line.shape[0]) // 2
         canvas[top : top + line.shape[0]] = line
     if labels:
-        canvas = np.concatenate([canvas, caption(name, width, _LABEL_PX)])
+        canvas = np.concatenate([canvas, caption(name, width, _LABEL_PX, paper=_PAPER)])
     return np.pad(canvas, ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=_PAPER)
