@@ -22,6 +22,9 @@ def main() -> int:
     try:
         source = options.source or _own_pictures(output / "pictures")
         return _curate(str(source), output)
+    except ModuleNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
     except SluiceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -49,11 +52,12 @@ def _curate(source: str, output: Path) -> int:
         f"  Shards   {shards[0] if len(shards) == 1 else curated}   (WebDataset tars, measures in Parquet beside them)"
     )
     command = "sluice" if shutil.which("sluice") else Path(sys.executable).with_name("sluice")
+    key = "originals/clock_motion" if Path(source) == output / "pictures" else "KEY"
     print("\nNext, try:")
     print(
         f"  {command} select {curated} --keep 'image_width_px >= 400'   # other rules, nothing measured again"
     )
-    print(f"  {command} why {curated} KEY   # why a sample was kept or dropped")
+    print(f"  {command} why {curated} {key}   # why a sample was kept or dropped")
     print(f"  {command} run images --source ~/Pictures --output curated   # your own pictures")
     return 0
 
