@@ -117,12 +117,6 @@ def _formats(counts: Counter[str], files: Iterable[FileStat]) -> list[str]:
     if not counts["media"]:
         return tables
     # Tables that name files beside them: the tables at the top, the media below.
-    deep = all("/" in f.path for f in files if _kind(f.path) == "media")
     top = all("/" not in f.path for f in files if _kind(f.path) in tables)
-    if len(tables) == 1 and tables[0] != "parquet" and deep and top and counts["media"] > counts[tables[0]]:
-        return (
-            tables
-            if all(f.path.startswith("media/") for f in files if "/" in f.path)
-            else ["folder", *tables]
-        )
-    return ["folder", *tables]
+    ours = all(f.path.startswith("media/") for f in files if "/" in f.path or _kind(f.path) == "media")
+    return tables if len(tables) == 1 and tables[0] != "parquet" and top and ours else ["folder", *tables]

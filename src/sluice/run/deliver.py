@@ -23,7 +23,6 @@ from sluice.run.prepare import Prepared, writer_settings
 from sluice.run.progress import Progress
 from sluice.sample import Batch, Sample
 from sluice.store import Fates, Table
-from sluice.store.decide import FAILED
 from sluice.store.fragments import HASHES
 
 _INTERNAL = ("unit", "row", "parent", "items", "size_bytes", HASHES, "failure", "item_errors", "notes")
@@ -183,8 +182,7 @@ def _fail_lost(packing: Packing, report: WriteReport, fates: Fates, shard_of: ND
     start = packing.of(report.index).start
     for position, reason in report.failed.items():
         ordinal = packing.ordinals[start + position]
-        fates.fate[ordinal] = FAILED
-        fates.reason[ordinal] = reason
+        fates.fail(int(ordinal), reason)
         shard_of[ordinal] = -1
 
 

@@ -239,9 +239,8 @@ def _summary(
 ) -> dict[str, Any]:
     counts = fates.counts()
     reasons: dict[str, int] = {}
-    for reason in fates.reason:
-        if reason is not None:
-            reasons[reason] = reasons.get(reason, 0) + 1
+    for reason in fates.reason.values():
+        reasons[reason] = reasons.get(reason, 0) + 1
     seconds = perf_counter() - clock.started
     own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
