@@ -220,7 +220,7 @@ def test_csv_and_tsv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_real_tables(data_dir: Path) -> None:
     captions = data_dir / "captions"
     bytes_ = read_all(captions / "data-juicer__demo-dataset-images-bytes.parquet")
-    assert [names(s) for s in bytes_][0] == [("image", "png"), ("text", "txt")]
+    assert next(names(s) for s in bytes_) == [("image", "png"), ("text", "txt")]
     assert len(read_all(captions / "img2dataset__test_1000.parquet")) == 1000
     unsafe = read_all(captions / "data-juicer__demo-dataset-images.jsonl")
     assert [s.notes[0].reason for s in unsafe] == ["unsafe path"] * 3

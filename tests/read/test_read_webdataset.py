@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import pickle
 import subprocess
 import tarfile
@@ -66,7 +67,7 @@ def test_v7_and_pax_sizes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tgz", ".tar.zst"])
 def test_compressed_tars_are_streamed_with_bytes_in_hand(tmp_path: Path, suffix: str) -> None:
-    plain = tar_bytes(PAIRS + [("big.jpg", b"0123456789" * 300_000)])
+    plain = tar_bytes([*PAIRS, ("big.jpg", b"0123456789" * 300000)])
     tool = ["zstd", "-qc"] if suffix.endswith("zst") else ["gzip", "-c"]
     packed = subprocess.run(tool, input=plain, capture_output=True, check=True).stdout
     path = written(tmp_path, packed, f"a{suffix}")
@@ -221,7 +222,7 @@ def test_slices_cover_a_shard_and_agree_with_reading_it_whole(
     parts = list(reader.slices())
     assert len(parts) == 3
     assert [p.first_row for p in parts] == [0, 512, 512 + parts[1].samples]
-    assert all(a.stop == b.start for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
     cut = [s for p in parts for s in reader.read(p)]
     assert failures(cut) == {"00003": "members not adjacent"}
     monkeypatch.setattr(webdataset, "SLICE_SAMPLES", 10**9)

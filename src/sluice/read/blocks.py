@@ -15,8 +15,7 @@ _STEP = 1 << 16  # what a damaged stream loses at most of the good bytes before 
 
 
 class Blocks(Protocol):
-    """Read access by absolute position; what was asked for last can be asked for again,
-    what lies before it may be gone."""
+    """Bytes by absolute position; what was asked for last can be asked for again, before it nothing may be."""
 
     size: int | None
     """Length in bytes, None where only the end will tell."""

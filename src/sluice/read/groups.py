@@ -39,6 +39,7 @@ class Group:
     trouble: str = ""
     detail: str = ""
     in_hand: int = 0
+    names: set[str] = field(default_factory=set)
 
     def fail(self, reason: str, member: Member) -> None:
         """Note the first trouble, and forget what was gathered."""
@@ -62,6 +63,7 @@ class Group:
                 return
             self.bodies.append(body)
         self.members.append((name, member))
+        self.names.add(name)
 
 
 def groups(members: Iterable[Member], load: Load | None = None) -> Iterator[Group]:
@@ -110,9 +112,7 @@ def _objection(group: Group, name: str, member: Member) -> str:
         return _REFUSED[member.kind]
     if len(group.members) >= MOST_MEMBERS:
         return "too many members"
-    if group.members and any(name == known for known, _ in group.members):
-        return "duplicate member"
-    return ""
+    return "duplicate member" if name in group.names else ""
 
 
 def key_hash(key: str) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import xxhash
 
 from sluice.errors import ReadError, StorageError
-from sluice.sample import MEDIA_MODALITIES, Item, Sample
+from sluice.sample import MEDIA_MODALITIES, Item, Media, Sample
 from sluice.sample.members import default_name, extension_for
+from sluice.storage import locate
 
 FIELDS_KEY = "sluice"
 """The key under which our fields stand in a sample's JSON."""
@@ -84,8 +86,11 @@ def bodies(sample: Sample) -> list[Body]:
     """The bytes of all items in order. `ReadError` where one is gone, has changed, or is a cut of its file."""
     taken: set[str] = set()
     found = []
+    together = _together(sample)
     for index, item in enumerate(sample.items):
-        data = _data(sample, index, item)
+        data = together.get(index)
+        if data is None:
+            data = _data(sample, index, item)
         digest = xxhash.xxh3_128_hexdigest(data)
         if item.hash is not None and item.hash != digest:
             raise ReadError("changed since it was measured", f"item {item.name!r} of {sample.key!r}")
@@ -120,6 +125,28 @@ def _json_body(name: str, value: Mapping[str, Any]) -> Body:
     return Body(Item("metadata", "application/json", name), name, data, xxhash.xxh3_128_hexdigest(data))
 
 
+def _together(sample: Sample) -> dict[int, bytes]:
+    """The bytes of items that lie in one file (a tar), fetched at once; what cannot be is left to `_data`."""
+    places: dict[str, list[tuple[int, tuple[int, int]]]] = {}
+    for index, item in enumerate(sample.items):
+        media = item.media
+        if media is None or media.data is not None or _is_cut(media) or not media.uri:
+            continue
+        if media.offset is not None and media.size is not None:
+            places.setdefault(media.uri, []).append((index, (media.offset, media.size)))
+    found: dict[int, bytes] = {}
+    for uri, ranges in places.items():
+        if len(ranges) > 1:
+            with suppress(StorageError):  # read one by one, the item in question is the one to be named
+                parts = locate(uri).read_ranges([r for _, r in ranges])
+                found |= {index: part for (index, _), part in zip(ranges, parts, strict=True)}
+    return found
+
+
+def _is_cut(media: Media) -> bool:
+    return media.start_s is not None or media.end_s is not None or media.crop is not None
+
+
 def _data(sample: Sample, index: int, item: Item) -> bytes:
     media = item.media
     if media is None:
@@ -129,7 +156,7 @@ def _data(sample: Sample, index: int, item: Item) -> bytes:
             return json.dumps(dict(item.fields), ensure_ascii=False).encode()
         note = next((n for n in sample.notes if n.item == index), None)
         raise ReadError(note.reason if note else "no bytes", f"item {item.name!r} of {sample.key!r}")
-    if media.start_s is not None or media.end_s is not None or media.crop is not None:
+    if _is_cut(media):
         raise ReadError("a cut cannot be copied", f"item {item.name!r} of {sample.key!r}")
     try:
         data = media.read()

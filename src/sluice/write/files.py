@@ -27,11 +27,11 @@ class HashedFile:
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Write all of `data`."""
-        view = memoryview(data)
-        self._hash.update(view)
-        self._file.write(view)
-        self.size += view.nbytes
-        return view.nbytes
+        count = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+        self._hash.update(data)
+        self._file.write(data)
+        self.size += count
+        return count
 
     def tell(self) -> int:
         """Bytes written so far."""

@@ -5,35 +5,30 @@ from __future__ import annotations
 from sluice.write.files import HashedFile
 
 BLOCK = 512
-_FLUSH = 1 << 20
+_PIECE = 1 << 20
 _MOST_OCTAL = 8**11
 _END = bytes(2 * BLOCK)
 # Mode 0644, owner 0, group 0; the size stands between these two, the time is 0.
 _MODE_OWNER = b"0000644\0" + b"0000000\0" * 2
 _MTIME = b"00000000000\0"
 _MAGIC = b"\0" * 100 + b"ustar\x0000" + b"\0" * 80
+_CONSTANT = sum(_MODE_OWNER) + sum(_MTIME) + sum(_MAGIC) + 8 * ord(" ")
 
 
 class TarStream:
-    """A tar being written to `file`. Large writes only: small pieces are gathered up to 1 MB."""
+    """A tar being written to `file` in pieces of exactly 1 MB, through one buffer used again and again."""
 
     def __init__(self, file: HashedFile) -> None:
         self._file = file
-        self._held = bytearray()
-        self._written = 0
+        self._held = memoryview(bytearray(_PIECE))
+        self._used = self._written = 0
 
     def add(self, name: str, data: bytes) -> int:
         """Append a member; returns the offset of its body."""
         self._put(header(name, len(data)))
-        offset = self._written + len(self._held)
-        padding = -len(data) % BLOCK
-        if len(data) >= _FLUSH:
-            self._flush()
-            self._file.write(data)
-            self._written += len(data)
-        else:
-            self._held += data
-        self._put(bytes(padding))
+        offset = self._written + self._used
+        self._put(data)
+        self._put(bytes(-len(data) % BLOCK))
         return offset
 
     def end(self) -> None:
@@ -42,15 +37,19 @@ class TarStream:
         self._flush()
 
     def _put(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) >= _FLUSH:
-            self._flush()
+        done, size = 0, len(data)
+        while done < size:
+            count = min(size - done, _PIECE - self._used)
+            self._held[self._used : self._used + count] = memoryview(data)[done : done + count]
+            self._used += count
+            done += count
+            if self._used == _PIECE:
+                self._flush()
 
     def _flush(self) -> None:
-        if self._held:
-            self._file.write(self._held)
-            self._written += len(self._held)
-            self._held = bytearray()
+        self._file.write(self._held[: self._used])
+        self._written += self._used
+        self._used = 0
 
 
 def header(name: str, size: int) -> bytes:
@@ -81,10 +80,10 @@ def _split(raw: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _block(name: bytes, prefix: bytes, size: int, flag: bytes) -> bytes:
-    before = name.ljust(100, b"\0") + _MODE_OWNER + b"%011o\0" % size + _MTIME
-    after = flag + _MAGIC + prefix.ljust(167, b"\0")
-    total = sum(before) + sum(after) + 8 * 32
-    return before + b"%06o\0 " % total + after
+    digits = b"%011o\0" % size
+    total = sum(name) + sum(prefix) + sum(digits) + flag[0] + _CONSTANT
+    start = name.ljust(100, b"\0") + _MODE_OWNER + digits + _MTIME
+    return start + b"%06o\0 " % total + flag + _MAGIC + prefix.ljust(167, b"\0")
 
 
 def _record(key: bytes, value: bytes) -> bytes:
