@@ -48,13 +48,11 @@ def bare(paths: list[str]) -> float:
 
     cv2.setNumThreads(1)
     steps = [
-        (spec.target, [n.name for n in spec.needs])
-        for spec in (registry().get(name) for name in operators())
+        (spec.target, [n.name for n in spec.needs]) for spec in (registry().get(name) for name in operators())
     ]
     started = time.perf_counter()
     for path in paths:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = Path(path).read_bytes()
         xxhash.xxh3_128_hexdigest(data)
         media = Media(data=data)
         picture = pixels.picture(data, media)
@@ -172,7 +170,9 @@ def report_rates(rates: dict[str, list[float]], workers: int) -> None:
     """Medians, and ratios of medians."""
     median = {name: sorted(values)[len(values) // 2] for name, values in rates.items()}
     for name, value in median.items():
-        print(f"{name:12} {value:9.0f} images/s  {value / workers:8.0f} per core  (of {len(rates[name])} rounds)")
+        print(
+            f"{name:12} {value:9.0f} images/s  {value / workers:8.0f} per core  (of {len(rates[name])} rounds)"
+        )
     print(f"images.yaml / bare loop      {median['images.yaml'] / median['bare']:.3f}   (wanted >= 0.85)")
     print(f"header-only / images.yaml    {median['header'] / median['images.yaml']:.1f}    (wanted >= 25)")
 
@@ -193,7 +193,9 @@ def report_reruns(recipe: Any, place: Path, workers: int) -> None:
 
 def report_export(recipe: Any, folder: Path, work: Path, workers: int) -> None:
     """Write all pictures as tar shards of 50 MB, beside `cp` of the same files."""
-    data = recipe.replace(steps=(recipe.steps[0],), write=recipe.write.model_copy(update={"shard_size": 50_000_000}))
+    data = recipe.replace(
+        steps=(recipe.steps[0],), write=recipe.write.model_copy(update={"shard_size": 50_000_000})
+    )
     ours = []
     theirs = []
     for k in range(3):
@@ -215,7 +217,8 @@ def report_memory(options: argparse.Namespace) -> None:
         command += ["--workers", str(options.workers), "--data", str(options.data)]
         found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         peaks[scale] = float(found[-1])
-    print(f"peak memory: {peaks[1]:.0f} MB at 1 x, {peaks[10]:.0f} MB at 10 x: {peaks[10] / peaks[1]:.3f} (wanted <= 1.15)")
+    ratio = peaks[10] / peaks[1]
+    print(f"peak memory: {peaks[1]:.0f} MB at 1 x, {peaks[10]:.0f} MB at 10 x: {ratio:.3f} (wanted <= 1.15)")
 
 
 def child_memory(options: argparse.Namespace) -> None:

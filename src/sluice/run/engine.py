@@ -6,7 +6,7 @@ as processes beside the driver, a cluster engine hosts the same supervision insi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Generator, Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -121,7 +121,7 @@ class Engine(Protocol):
 
     workers: int
 
-    def run(self, job: Job[Task, Result], tasks: Iterable[Task]) -> Iterator[Done[Task, Result]]:
+    def run(self, job: Job[Task, Result], tasks: Iterable[Task]) -> Generator[Done[Task, Result], None, None]:
         """Results as they come, in no order. Pulls tasks lazily: never more than 2 x workers in flight.
 
         Raises what the job raised (its own type for a SluiceError, else RunError), and InterruptedRunError

@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
@@ -82,7 +82,7 @@ class LocalEngine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, job: Job[Task, Result], tasks: Iterable[Task]) -> Iterator[Done[Task, Result]]:
+    def run(self, job: Job[Task, Result], tasks: Iterable[Task]) -> Generator[Done[Task, Result], None, None]:
         """See `Engine.run`. Close the iterator (or the engine) where it is not read to its end."""
         if self._closed:
             raise UsageError("the engine is closed", fix="make another LocalEngine")
@@ -101,7 +101,9 @@ class LocalEngine:
             supervised.stop()
         self._live.clear()
 
-    def _run(self, launch: Launch[Task, Result], tasks: Iterable[Task]) -> Iterator[Done[Task, Result]]:
+    def _run(
+        self, launch: Launch[Task, Result], tasks: Iterable[Task]
+    ) -> Generator[Done[Task, Result], None, None]:
         crew = _Crew(launch, iter(tasks), self.workers)
         with _interrupts() as interrupt:
             try:
@@ -201,7 +203,7 @@ class _Crew(Generic[Task, Result]):
 
 def _run_here(
     job: Job[Task, Result], tasks: Iterable[Task], limits: WorkerLimits
-) -> Iterator[Done[Task, Result]]:
+) -> Generator[Done[Task, Result], None, None]:
     """All tasks in this process, one after the other; an exception passes as it would from a worker."""
     beat = [0, 0, 0]
     try:

@@ -1,7 +1,8 @@
 """What is known: columns, fates, pairs and the queries over them."""
 
 from sluice.store.compact import UnitCells, compact, table_digest
-from sluice.store.decide import FATES, Fates, RuleYield, decide, step_name
+from sluice.store.decide import decide
+from sluice.store.fates import FATES, Fates, RuleYield, step_name
 from sluice.store.fragments import Fragment, Fragments
 from sluice.store.rundir import RunDir
 from sluice.store.selection import Margin, read_margins, write_selection

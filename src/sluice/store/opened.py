@@ -20,7 +20,7 @@ from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
 from sluice.sample import Sample
 from sluice.storage import Location
-from sluice.store.decide import step_name
+from sluice.store.fates import step_name
 from sluice.store.rundir import RunDir
 from sluice.store.selection import Margin, read_margins
 from sluice.store.table import Table

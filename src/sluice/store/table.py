@@ -158,14 +158,18 @@ class Table:
         return {int(u): rows[units == u].tolist() for u in np.unique(units)}
 
     def find(self, key: str) -> list[int]:
-        """Ordinals of the samples whose key or id is `key`; reads one small row group of the key index."""
-        return find_key(self._key_index(), key)
-
-    def _key_index(self) -> Path:
-        path = self._local / "keys.parquet"
-        if not path.exists():
-            write_key_index(self.paths(), path)
-        return path
+        """Ordinals of the samples with this key, by one small row group of the key index; else with this id."""
+        connection = self.connect()
+        index = self._local / "keys.parquet"
+        if not index.exists():
+            write_key_index(connection, index)
+        files = str(index).replace("'", "''")
+        for relation, column in ((f"read_parquet('{files}')", "key"), ("samples", "id")):
+            sql = f"SELECT ordinal FROM {relation} WHERE {column} = ? ORDER BY ordinal"
+            found = [int(o) for (o,) in connection.execute(sql, [key]).fetchall()]
+            if found:
+                return found
+        return []
 
 
 def _rows_at(path: Path, at: NDArray[np.int64], columns: Sequence[str] | None) -> dict[int, dict[str, Any]]:
@@ -196,47 +200,19 @@ def _groups_taken(path: Path, at: NDArray[np.int64], columns: Sequence[str]) -> 
     return pieces
 
 
-def _key_hashes(values: Any) -> NDArray[np.uint64]:
-    import xxhash
-
-    return np.fromiter((xxhash.xxh3_64_intdigest((v or "").encode()) for v in values), np.uint64, len(values))
-
-
-def write_key_index(paths: Sequence[Path], target: Path) -> None:
-    """Write hash → ordinal of every key and id, sorted, so that a look-up touches one row group."""
-    hashes, ordinals = [], []
-    for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(columns=["ordinal", "key", "id"]):
-            for name in ("key", "id"):
-                hashes.append(_key_hashes(batch.column(name).to_pylist()))
-                ordinals.append(batch.column("ordinal").to_numpy())
-    every = np.concatenate(hashes) if hashes else np.empty(0, np.uint64)
-    rows = np.concatenate(ordinals) if ordinals else np.empty(0, np.int64)
-    order = np.lexsort((rows, every))
-    table = pa.table({"hash": pa.array(every[order]), "ordinal": pa.array(rows[order])})
-    partial = target.with_name(f".{target.name}.tmp")
-    try:
-        pq.write_table(table, partial, row_group_size=GROUP_ROWS_OF_INDEX, compression="zstd")
-        partial.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write the key index: {error}", where=str(target)) from error
-
-
 GROUP_ROWS_OF_INDEX = 1 << 14
 """Rows of a row group of the key index: one is read for a look-up."""
 
 
-def find_key(index: Path, key: str) -> list[int]:
-    """Ordinals of a key or id in a key index, by the row groups' statistics."""
-    import xxhash
-
-    wanted = xxhash.xxh3_64_intdigest(key.encode())
-    file = pq.ParquetFile(index)
-    found: set[int] = set()
-    for group in range(file.num_row_groups):
-        bounds = file.metadata.row_group(group).column(0).statistics
-        if bounds.min <= wanted <= bounds.max:
-            table = file.read_row_group(group)
-            hit = table.column("hash").to_numpy() == np.uint64(wanted)
-            found |= {int(o) for o in table.column("ordinal").to_numpy()[hit]}
-    return sorted(found)
+def write_key_index(connection: Any, target: Path) -> None:
+    """Write key → ordinal, sorted by key, so that a look-up prunes all row groups but one."""
+    partial = target.with_name(f".{target.name}.tmp")
+    name = str(partial).replace("'", "''")
+    try:
+        connection.execute(
+            f"COPY (SELECT key, ordinal FROM samples ORDER BY key, ordinal) TO '{name}' "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS_OF_INDEX})"
+        )
+        partial.replace(target)
+    except OSError as error:
+        raise StorageError(f"cannot write the key index: {error}", where=str(target)) from error

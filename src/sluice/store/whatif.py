@@ -11,7 +11,8 @@ from sluice.recipe.check import Fields, FieldType, check
 from sluice.recipe.expression import fields_of
 from sluice.recipe.recipe import Recipe
 from sluice.recipe.steps import Keep, Step
-from sluice.store.decide import Fates, decide, step_name
+from sluice.store.decide import decide
+from sluice.store.fates import Fates, step_name
 from sluice.store.opened import Run
 
 

@@ -1,0 +1,144 @@
+"""Fates: the outcome for every sample of a table, and what each rule had to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.recipe.steps import Dedup, DropItems, Keep, SampleStep, Step
+from sluice.store.rules import Verdicts
+
+KEPT, DROPPED, DUPLICATE, FAILED = range(4)
+FATES = ("kept", "dropped", "duplicate", "failed")
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RuleYield:
+    """What one rule did among the samples that did not fail.
+
+    `kept` is left after it and all before it; `first_failing` it was the first to drop; `alone` fail it,
+    whatever else; `only_this` fail it and no other rule; `null` had nothing to judge; `absent` of those
+    were never measured because an earlier rule had dropped them.
+    """
+
+    step: int
+    name: str
+    rule: str
+    kept: int
+    first_failing: int
+    alone: int
+    only_this: int
+    null: int
+    absent: int = 0
+
+
+@dataclass
+class Fates:
+    """The outcome for every sample of a table, in its order.
+
+    `fate` holds indices into `FATES`; `step` the recipe step that decided (−1: none); `verdicts` each rule's
+    results by step; `duplicate_of` the ordinal of the kept twin (−1) with `score`; `reason` has
+    the ordinals of failed samples with why they failed.
+    """
+
+    fate: NDArray[np.uint8]
+    step: NDArray[np.int16]
+    duplicate_of: NDArray[np.int64]
+    score: NDArray[np.float32]
+    reason: dict[int, str] = field(default_factory=dict)
+    verdicts: dict[int, Verdicts] = field(default_factory=dict)
+    keep_nulls: dict[int, bool] = field(default_factory=dict)
+    yields: list[RuleYield] = field(default_factory=list)
+    never_compared: int = 0
+    dropped_items: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    """By ordinal the items that `drop_items` steps removed: (modality, index among the sample's items of it)."""
+
+    @classmethod
+    def all_kept(cls, n: int) -> Fates:
+        """The fates of `n` samples before anything is decided."""
+        return cls(
+            np.full(n, KEPT, np.uint8),
+            np.full(n, -1, np.int16),
+            np.full(n, -1, np.int64),
+            np.full(n, np.nan, np.float32),
+        )
+
+    def set(self, which: Mask, step: int, fate: int) -> None:
+        """Give samples a fate, decided by a step (−1: none)."""
+        np.putmask(self.fate, which, np.uint8(fate))
+        np.putmask(self.step, which, np.int16(step))
+
+    def fail(self, ordinal: int, reason: str) -> None:
+        """Let one sample fail with its reason, whatever was decided of it."""
+        self.fate[ordinal], self.step[ordinal], self.reason[ordinal] = FAILED, -1, reason
+
+    @property
+    def kept(self) -> Mask:
+        """Which samples are kept."""
+        kept: Mask = self.fate == KEPT
+        return kept
+
+    def counts(self) -> dict[str, int]:
+        """How many samples have each fate, and how many were read: the equation of conservation."""
+        found = np.bincount(self.fate, minlength=len(FATES))
+        return {"read": len(self.fate), **{name: int(found[i]) for i, name in enumerate(FATES)}}
+
+    def fails(self, step: int) -> Mask:
+        """Which samples fail one rule (a null counts as the rule's `nulls` says)."""
+        verdict = self.verdicts[step]
+        failing: Mask = verdict == 0 if self.keep_nulls[step] else verdict < 1
+        return failing
+
+
+def step_name(number: int, step: Step) -> str:
+    """The name under which a step's drops are counted: its own, else its rule or what it does."""
+    name = getattr(step, "name", None)
+    if name:
+        return str(name)
+    if isinstance(step, Keep | DropItems):
+        return step.rule
+    if isinstance(step, Dedup):
+        return f"dedup by {step.by}"
+    if isinstance(step, SampleStep):
+        return f"sample {step.fraction or step.count}"
+    return f"step {number + 1}"
+
+
+def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
+    """What each step did; see `RuleYield`."""
+    judged = fates.fate != FAILED
+    left = int(np.count_nonzero(judged))
+    everything = left == len(judged)
+    failing = {n: fates.fails(n) if everything else fates.fails(n) & judged for n in fates.verdicts}
+    failures: NDArray[np.uint16] = np.zeros(len(judged), np.uint16)
+    for mask in failing.values():
+        np.add(failures, mask, out=failures)
+    once = failures == 1
+    decided = np.bincount(fates.step[fates.step >= 0], minlength=len(steps))
+    found = []
+    for number, step in enumerate(steps):
+        dropped_here = int(decided[number])
+        left -= dropped_here
+        name = step_name(number, step)
+        if isinstance(step, Keep) and number in failing:
+            null = fates.verdicts[number] == -1
+            found.append(
+                RuleYield(
+                    number,
+                    name,
+                    step.rule,
+                    kept=left,
+                    first_failing=dropped_here,
+                    alone=int(np.count_nonzero(failing[number])),
+                    only_this=int(np.count_nonzero(failing[number] & once)),
+                    null=int(np.count_nonzero(null if everything else null & judged)),
+                )
+            )
+        elif isinstance(step, Dedup | SampleStep | DropItems):
+            found.append(RuleYield(number, name, name, left, dropped_here, dropped_here, dropped_here, 0))
+    return found
