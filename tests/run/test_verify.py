@@ -19,6 +19,8 @@ from sluice.run.verify import verify
 from sluice.storage import Location
 from sluice.store import RunDir
 
+pytest_plugins = ["servers"]
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -216,3 +218,29 @@ def test_damage_is_found_and_named(output: Path, damage: str) -> None:
     with pytest.raises(VerifyError, match=message) as caught:
         verified(output)
     assert caught.value.where.startswith(str(output))
+
+
+def test_a_run_in_an_object_store_holds_and_notices_damage(tmp_path: Path, s3: str) -> None:
+    from small_pictures import make_source, recipe
+
+    from sluice.run import run
+    from sluice.run.convert import convert
+    from sluice.run.show import show
+
+    convert(str(make_source(tmp_path / "in")), f"{s3}/tars", shard_samples=4, quiet=True)
+    output = f"{s3}/out"
+    run(recipe(tmp_path / "in", shard_samples=4), output=output, workers=0, quiet=True)
+    place = RunDir.find(output)
+    assert verify(place, quiet=True)["kept"] == 6
+    assert show(output, samples=1)["samples"][0]["key"] == "good-0"
+    # Remote shards tell their number of samples only when they are read.
+    assert len(show(f"{s3}/tars", samples=20)["samples"]) == 10
+    assert show(f"{s3}/tars#twin")["samples"][0]["key"] == "twin"
+    back = convert(f"{s3}/tars", str(tmp_path / "back"), to="folder", quiet=True)
+    assert (back.read, back.failed) == (10, 0)
+    assert (tmp_path / "back/good-0.jpg").read_bytes() == (tmp_path / "in/good-0.jpg").read_bytes()
+    data = bytearray((place.output / "00001.tar").read())
+    data[700] ^= 1
+    (place.output / "00001.tar").write(bytes(data))
+    with pytest.raises(VerifyError, match="another xxh3-128"):
+        verify(place, quiet=True)

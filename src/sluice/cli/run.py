@@ -95,6 +95,7 @@ def _report(summary: dict[str, Any]) -> str | None:
 def tell(summary: dict[str, Any]) -> None:
     """The summary for people: the equation, what each rule did, failures, where things are, what to do next."""
     from sluice.cli.account import equation, failures, places, yields
+    from sluice.store.rundir import RUN_FOLDER
 
     say(equation(summary), bold=True)
     if summary["yields"]:
@@ -103,7 +104,9 @@ def tell(summary: dict[str, Any]) -> None:
     failures(summary["failures"])
     say()
     places(summary)
-    output = shlex.quote(near(summary["output"]))
+    # A run kept elsewhere than in its output is found by its own path.
+    beside = summary["run"] == f"{summary['output']}/{RUN_FOLDER}"
+    output = shlex.quote(near(summary["output"] if beside else summary["run"]))
     say()
     say("Next:")
     for line, meaning in (

@@ -184,7 +184,8 @@ def _max_items(base: pa.Table | None) -> dict[str, int]:
     return counts
 
 
-def _parquet_bytes(table: pa.Table) -> pa.Buffer:
+def _parquet_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=False)
-    return sink.getvalue()
+    data: bytes = sink.getvalue().to_pybytes()  # object stores take bytes, not Arrow's buffers
+    return data
