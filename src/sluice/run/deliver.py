@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from sluice.errors import NotFoundError, RunError
-from sluice.read import Slice
-from sluice.recipe.recipe import Write
 from sluice.run.engine import Engine
-from sluice.run.export import WriteJob, WriteReport, WriteTask, task_digest, to_ipc
+from sluice.run.export import WriteJob, WriteReport, WriteTask
+from sluice.run.manifest import write_tasks
 from sluice.run.pack import Packing, pack
 from sluice.run.prepare import Prepared, writer_settings
 from sluice.run.progress import Progress
-from sluice.sample import Batch, Sample
 from sluice.store import Fates, Table
-from sluice.store.fragments import HASHES
-
-_INTERNAL = ("unit", "row", "parent", "items", "size_bytes", HASHES, "failure", "item_errors", "notes")
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     settings = writer_settings(write)
     job = WriteJob(prepared.source, prepared.run.output.url, prepared.run.shards.url, write.format, settings)
     finished: dict[int, WriteReport] = {}
-    tasks = _unfinished(prepared, _tasks(prepared, table, fates, packing, write, settings), finished)
+    tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
     peak = 0.0
     with (
         Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress,
@@ -77,77 +71,6 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
 
 def _stem(path: str) -> str:
     return PurePosixPath(path).name.partition(".")[0]
-
-
-def _tasks(
-    prepared: Prepared,
-    table: Table,
-    fates: Fates,
-    packing: Packing,
-    write: Write,
-    settings: dict[str, Any],
-) -> Iterator[WriteTask]:
-    """The shards of a packing, one after another: a shard's views and fields are in memory only meanwhile."""
-    for index in range(packing.shards):
-        part = packing.of(index)
-        ordinals, keys = packing.ordinals[part], packing.keys[part]
-        known = table.take(ordinals, ["unit", "row", "notes", HASHES])
-        samples = [
-            _with_hashes(replace(s, key=key), hashes)
-            for s, key, hashes in zip(
-                table.batch(ordinals.tolist()), keys, known.column(HASHES).to_pylist(), strict=True
-            )
-        ]
-        slices: tuple[tuple[Slice, tuple[int, ...]], ...] = ()
-        if not prepared.reader.addressable:
-            slices = tuple(_slices(prepared, known))
-        drop_errors = prepared.recipe.item_errors == "drop_item"
-        gone = tuple(
-            tuple(sorted(_gone(s, notes if drop_errors else None, fates.dropped_items.get(int(o), set()))))
-            for s, notes, o in zip(samples, known.column("notes").to_pylist(), ordinals, strict=True)
-        )
-        fields = _fields(table, ordinals, keys, write)
-        views = to_ipc(pa.Table.from_batches([Batch.from_samples(samples).data]))
-        data = to_ipc(fields) if fields is not None else None
-        digest = task_digest([views, data], [write.format, settings, gone if any(gone) else None])
-        yield WriteTask(index, views, data, slices, gone, digest)
-
-
-def _with_hashes(sample: Sample, hashes: Sequence[str | None] | None) -> Sample:
-    if not hashes:
-        return sample
-    items = (replace(item, hash=h) for item, h in zip(sample.items, hashes, strict=True))
-    return replace(sample, items=tuple(items))
-
-
-def _gone(
-    sample: Sample, notes: Sequence[Mapping[str, Any]] | None, dropped: Collection[tuple[str, int]]
-) -> set[int]:
-    """Indices of the sample's items that are not written: unreadable ones and those that rules dropped."""
-    unreadable = {n["item"] for n in notes or () if n["kind"] == "unreadable"}
-    return unreadable | {sample.of(modality)[k][0] for modality, k in dropped}
-
-
-def _slices(prepared: Prepared, known: pa.Table) -> Iterator[tuple[Slice, tuple[int, ...]]]:
-    units, rows = known.column("unit").to_numpy(), known.column("row").to_numpy()
-    for unit in np.unique(units):
-        yield prepared.units[unit].slice, tuple(int(r) for r in rows[units == unit])
-
-
-def _fields(table: Table, ordinals: NDArray[np.int64], keys: list[str], write: Write) -> pa.Table | None:
-    """The columns of the Parquet file beside a shard: id, key, measures, and embeddings where asked."""
-    if not write.parquet and not write.fields_in_json:
-        return None
-    names = ["id", "key", *table.passthrough, *(n for n, c in table.columns.items() if c.kind != "vector")]
-    found = table.take(ordinals, [n for n in names if n not in _INTERNAL])
-    if found.column("key").to_pylist() != keys:
-        found = found.append_column("key_original", found.column("key"))
-        found = found.set_column(found.column_names.index("key"), "key", pa.array(keys, pa.string()))
-    if write.embeddings != "none":
-        for name, column in table.columns.items():
-            if column.kind == "vector" and table.max_items.get(column.modality or "", 1) <= 1:
-                found = found.append_column(name, table.vectors_of(name, ordinals, write.embeddings))
-    return found
 
 
 def _unfinished(

@@ -17,23 +17,27 @@ from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.measure import SourceRef
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
+from sluice.store.fragments import HASHES
 from sluice.write import ShardResult, Writer, open_writer
+
+GONE = "items_gone"
+"""Column of a task's samples: indices of the items that are not written."""
 
 
 @dataclass(frozen=True)
 class WriteTask:
     """One shard: its samples (views, on Arrow), their fields, and where to read again what has no address.
 
+    `samples` also carries, as columns, the items' content hashes and the indices of items that are left out.
     `slices` lists, in order, a slice of the source and the rows to take from it; empty where every member
-    can be fetched by its view. `gone` has for each sample the indices of items that are left out. `digest`
-    is that of all this and the writer's settings: a shard whose ledger has the same digest is done.
+    can be fetched by its view. `digest` is that of all this and the writer's settings: a shard whose ledger
+    has the same digest is done.
     """
 
     index: int
     samples: bytes
     fields: bytes | None
     slices: tuple[tuple[Slice, tuple[int, ...]], ...]
-    gone: tuple[tuple[int, ...], ...]
     digest: str
 
 
@@ -68,18 +72,18 @@ class WriteJob:
     def __call__(self, task: WriteTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> WriteReport:
         """Write one shard, whole or not at all, then note it in the ledger."""
         rest(beat)
-        samples = list(Batch(from_ipc(task.samples).combine_chunks().to_batches()[0]).samples())
         fields = from_ipc(task.fields) if task.fields is not None else None
-        result = self._writer.write_shard(task.index, self._with_bytes(task, samples), fields)
+        result = self._writer.write_shard(task.index, self._with_bytes(task), fields)
         entry = {"digest": task.digest, **_entry(result)}
         name = f"{task.index:05d}.json"
         (Location(self.ledger) / name).write(json.dumps(entry, indent=1, sort_keys=True).encode())
         size = sum(f.size for f in result.files)
         return WriteReport(task.index, result.samples, size, result.failed)
 
-    def _with_bytes(self, task: WriteTask, samples: list[Sample]) -> Iterator[Sample | None]:
+    def _with_bytes(self, task: WriteTask) -> Iterator[Sample | None]:
+        """The shard's samples in order with their bytes readable; None for one that is not there any more."""
         again = self._read_again(task.slices) if task.slices else None
-        for sample, gone in zip(samples, task.gone, strict=True):
+        for sample, gone in known_samples(from_ipc(task.samples)):
             if again is None:
                 yield _without(with_root(sample, self.source.root), gone)
                 continue
@@ -96,6 +100,22 @@ class WriteJob:
             except StorageError:
                 found = []
             yield from found if len(found) == len(rows) else [None] * len(rows)
+
+
+def known_samples(table: pa.Table) -> Iterator[tuple[Sample, Sequence[int]]]:
+    """The samples of a task as they were measured, a few at a time, with the indices of items to leave out."""
+    for batch in table.to_batches(max_chunksize=256):
+        hashes, gone = (batch.column(name).to_pylist() for name in (HASHES, GONE))
+        plain = batch.select([n for n in batch.schema.names if n not in (HASHES, GONE)])
+        for sample, of_items, left_out in zip(Batch(plain).samples(), hashes, gone, strict=True):
+            yield _with_hashes(sample, of_items), left_out or ()
+
+
+def _with_hashes(sample: Sample, hashes: Sequence[str | None] | None) -> Sample:
+    if not hashes:
+        return sample
+    items = (replace(item, hash=h) for item, h in zip(sample.items, hashes, strict=True))
+    return replace(sample, items=tuple(items))
 
 
 def _without(sample: Sample, gone: Sequence[int]) -> Sample:

@@ -1,0 +1,86 @@
+"""What each shard's task is told: the views of its samples, their fields, and what is left out of them.
+
+Everything stays on Arrow: the driver never makes a Python object of a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sluice.read import Slice
+from sluice.recipe.recipe import Write
+from sluice.run.export import GONE, WriteTask, task_digest, to_ipc
+from sluice.run.pack import Packing
+from sluice.run.prepare import Prepared, writer_settings
+from sluice.store import Fates, Table
+from sluice.store.fragments import HASHES
+
+_VIEWS = ("id", "key", "parent", "items")
+
+
+def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing) -> Iterator[WriteTask]:
+    """The shards of a packing, one after another; one shard's views and fields are in memory at a time."""
+    write = prepared.recipe.write
+    assert write is not None
+    settings = writer_settings(write)
+    drops_unreadable = prepared.recipe.item_errors == "drop_item"
+    for index in range(packing.shards):
+        part = packing.of(index)
+        ordinals, keys = packing.ordinals[part], pa.array(packing.keys[part], pa.string())
+        known = table.take(ordinals, [*_VIEWS, "unit", "row", "notes", HASHES, *table.passthrough])
+        gone = _gone(known, ordinals, fates.dropped_items, drops_unreadable)
+        views = known.select([*_VIEWS, HASHES, *table.passthrough]).set_column(1, "key", keys)
+        slices = () if prepared.reader.addressable else tuple(_slices(prepared, known))
+        fields = _fields(table, ordinals, keys, write)
+        samples = to_ipc(views.append_column(GONE, gone))
+        data = to_ipc(fields) if fields is not None else None
+        digest = task_digest([samples, data], [write.format, settings])
+        yield WriteTask(index, samples, data, slices, digest)
+
+
+def _gone(
+    known: pa.Table,
+    ordinals: NDArray[np.int64],
+    dropped: Mapping[int, set[tuple[str, int]]],
+    drops_unreadable: bool,
+) -> pa.Array:
+    """For each sample the indices of items that are not written: unreadable ones and those rules dropped."""
+    gone: dict[int, set[int]] = {}
+    if drops_unreadable:
+        notes = known.column("notes").combine_chunks()
+        for at in np.flatnonzero(notes.is_valid().to_numpy(zero_copy_only=False)):
+            bad = {n["item"] for n in notes[int(at)].as_py() if n["kind"] == "unreadable"}
+            gone.setdefault(int(at), set()).update(bad)
+    for at in np.flatnonzero(np.isin(ordinals, np.fromiter(dropped, np.int64, len(dropped)))):
+        modalities = [item["modality"] for item in known.column("items")[int(at)].as_py()]
+        for modality, k in dropped[int(ordinals[at])]:
+            places = [i for i, m in enumerate(modalities) if m == modality]
+            gone.setdefault(int(at), set()).add(places[k])
+    lists = [sorted(gone.get(at, ())) or None for at in range(known.num_rows)]
+    return pa.array(lists, pa.list_(pa.int32()))
+
+
+def _slices(prepared: Prepared, known: pa.Table) -> Iterator[tuple[Slice, tuple[int, ...]]]:
+    units, rows = known.column("unit").to_numpy(), known.column("row").to_numpy()
+    for unit in np.unique(units):
+        yield prepared.units[unit].slice, tuple(int(r) for r in rows[units == unit])
+
+
+def _fields(table: Table, ordinals: NDArray[np.int64], keys: pa.Array, write: Write) -> pa.Table | None:
+    """The columns of the Parquet file beside a shard: id, key, measures, and embeddings where asked."""
+    if not write.parquet and not write.fields_in_json:
+        return None
+    plain = (name for name, column in table.columns.items() if column.kind != "vector")
+    found = table.take(ordinals, ["id", "key", *table.passthrough, *plain])
+    original = found.column("key").combine_chunks()
+    if not original.equals(keys):
+        found = found.append_column("key_original", original).set_column(1, "key", keys)
+    if write.embeddings != "none":
+        for name, column in table.columns.items():
+            if column.kind == "vector" and table.max_items.get(column.modality or "", 1) <= 1:
+                found = found.append_column(name, table.vectors_of(name, ordinals, write.embeddings))
+    return found
