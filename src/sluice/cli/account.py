@@ -12,7 +12,7 @@ FATES = ("kept", "dropped", "duplicate", "failed")
 
 def equation(counts: Mapping[str, Any]) -> str:
     """`1,000 read = 900 kept + 60 dropped + 30 duplicate + 10 failed`."""
-    return f"{counts['read']:,} read = " + " + ".join(f"{counts[fate]:,} {fate}" for fate in FATES)
+    return f"{counts['read']:,} read = " + " + ".join(f"{counts.get(fate, 0):,} {fate}" for fate in FATES)
 
 
 def yields(found: Sequence[Mapping[str, Any]]) -> None:

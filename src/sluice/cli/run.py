@@ -98,6 +98,8 @@ def tell(summary: dict[str, Any]) -> None:
     from sluice.store.rundir import RUN_FOLDER
 
     say(equation(summary), bold=True)
+    for level in summary.get("levels", ()):
+        say(f"{level.get('name', 'level')}: {equation(level)}")
     if summary["yields"]:
         say()
         yields(summary["yields"])
