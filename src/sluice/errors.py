@@ -1,24 +1,24 @@
 """Every exception that Sluice raises, so that a caller can see at a glance what may go wrong.
 
-    SluiceError                      says what, where and what to do; carries the exit code of the CLI
-    ├── RecipeError            (2)   the recipe is wrong: file, line and field
-    │   ├── RuleError          (2)   a rule's expression is wrong: with its position
-    │   └── PlanError          (2)   the steps contradict each other
-    ├── UsageError             (2)   the command or call is wrong
-    │   └── SourceError        (2)   the source is missing, empty or of an unknown format
-    ├── MissingError           (3)   this machine lacks an extra, a model, a codec, credentials
-    ├── StorageError           (1)   bytes could not be read from or written to a location
-    │   └── NotFoundError      (1)   there is nothing at that location
-    ├── RunError               (1)   a run ended without what it promised
-    │   ├── TooManyFailuresError (1) more samples failed than `max_failed` allows (or any, with --strict)
-    │   ├── VerifyError        (1)   a finished run violates what it promised
-    │   └── InterruptedRunError (130) Ctrl-C; the run can be continued
-    └── SampleError                  one sample's or item's trouble: counted, never ends a run
-        ├── ReadError                the sample cannot be read from its source
-        ├── UnreadableError          an item's bytes cannot be decoded
-        │   └── LimitError           the header promises more than the limits allow (a "bomb")
-        ├── OperatorError            an operator raised, hung, or took its process down
-        └── Declined                 an operator has nothing to say of this item: null with a reason
+SluiceError                      says what, where and what to do; carries the exit code of the CLI
+├── RecipeError            (2)   the recipe is wrong: file, line and field
+│   ├── RuleError          (2)   a rule's expression is wrong: with its position
+│   └── PlanError          (2)   the steps contradict each other
+├── UsageError             (2)   the command or call is wrong
+│   └── SourceError        (2)   the source is missing, empty or of an unknown format
+├── MissingError           (3)   this machine lacks an extra, a model, a codec, credentials
+├── StorageError           (1)   bytes could not be read from or written to a location
+│   └── NotFoundError      (1)   there is nothing at that location
+├── RunError               (1)   a run ended without what it promised
+│   ├── TooManyFailuresError (1) more samples failed than `max_failed` allows (or any, with --strict)
+│   ├── VerifyError        (1)   a finished run violates what it promised
+│   └── InterruptedRunError (130) Ctrl-C; the run can be continued
+└── SampleError                  one sample's or item's trouble: counted, never ends a run
+    ├── ReadError                the sample cannot be read from its source
+    ├── UnreadableError          an item's bytes cannot be decoded
+    │   └── LimitError           the header promises more than the limits allow (a "bomb")
+    ├── OperatorError            an operator raised, hung, or took its process down
+    └── Declined                 an operator has nothing to say of this item: null with a reason
 """
 
 from __future__ import annotations
@@ -153,5 +153,5 @@ class OperatorError(SampleError):
     """An operator raised, ran out of time or memory, or took its process down; names the operator."""
 
 
-class Declined(SampleError):
+class Declined(SampleError):  # noqa: N818 - an outcome, not a fault
     """An operator has nothing to say of this item (no face, no words): the value is null with a reason."""

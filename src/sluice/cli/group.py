@@ -61,6 +61,8 @@ class Verbs(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run one command and exit with the code that tells how it went."""
         words = list(sys.argv[1:] if args is None else args)
+        # Before Arrow is imported: its default allocator keeps what it frees (60 MB in a run over 20,000 pictures).
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         extra.pop("standalone_mode", None)
         call = super().main
         sys.exit(_guarded(words, lambda: call(words, prog_name or "sluice", standalone_mode=False, **extra)))

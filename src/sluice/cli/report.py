@@ -24,9 +24,6 @@ def command(run: str, as_json: bool) -> None:
 
 def write_report(path: str) -> str:
     """Build the report of the run at a path; where it was written."""
-    from sluice.store.opened import Run
-    from sluice.view.report import build
+    from sluice.view.report import write
 
-    run = Run.open(path)
-    run.place.report.write(build(run).encode("utf-8", "replace"))
-    return run.place.report.url
+    return write(path).url

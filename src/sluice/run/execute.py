@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import closing
@@ -188,13 +189,14 @@ EARLY_SAMPLES = 1000
 def _stop_early(recipe: Recipe, seen: int, failed: int, options: Options) -> None:
     if options.strict and failed:
         raise TooManyFailuresError(
-            f"{failed} of {seen} samples failed and --strict was given", fix="`sluice why` tells more"
+            f"{failed} of {seen} samples failed and --strict was given",
+            fix="run without --strict to see all of them in the report",
         )
     if recipe.max_failed is not None and seen >= EARLY_SAMPLES and failed > recipe.max_failed * seen:
         raise TooManyFailuresError(
             f"{failed} of the first {seen} samples failed, more than max_failed allows"
             f" ({recipe.max_failed:.2%})",
-            fix="look at the source, or raise `max_failed`",
+            fix="`sluice show` looks at the source; raise `max_failed` to go on",
         )
 
 
@@ -206,7 +208,7 @@ def _judge_failures(prepared: Prepared, fates: Fates, options: Options) -> None:
         raise TooManyFailuresError(
             f"{counts['failed']} of {counts['read']} samples failed, more than max_failed allows"
             f" ({allowed:.2%})",
-            fix="look at the failures, or raise `max_failed`",
+            fix="raise `max_failed` to see all of them in the report",
         )
 
 
@@ -234,6 +236,15 @@ def _decide(prepared: Prepared, table: Table, upto: int | None) -> Fates:
     )
 
 
+def _cost(prepared: Prepared, clock: Clock) -> list[dict[str, Any]]:
+    """Seconds by operator; of the run before, where this one found everything measured."""
+    if not clock.operators and prepared.run.summary.exists():
+        before: list[dict[str, Any]] = json.loads(prepared.run.summary.read()).get("cost", [])
+        return before
+    dearest = sorted(clock.operators.items(), key=lambda c: -c[1])
+    return [{"operator": name, "seconds": round(seconds, 4)} for name, seconds in dearest]
+
+
 def _summary(
     prepared: Prepared, engine: Engine, table: Table, fates: Fates, delivery: Delivery, clock: Clock
 ) -> dict[str, Any]:
@@ -259,10 +270,7 @@ def _summary(
         "steps": clock.steps,
         "busy_s": round(clock.busy_s, 3),
         "yields": [asdict(y) for y in fates.yields],
-        "cost": [
-            {"operator": n, "seconds": round(s, 4)}
-            for n, s in sorted(clock.operators.items(), key=lambda c: -c[1])
-        ],
+        "cost": _cost(prepared, clock),
         "table": table.location.url,
         "recipe": prepared.recipe.title,
     }

@@ -21,7 +21,7 @@ from typing import Any, Generic, Literal
 from sluice.errors import InterruptedRunError, RunError, SluiceError, UsageError
 from sluice.run.engine import Done, Job, Result, Task, WorkerLimits, rest
 from sluice.run.supervise import Launch, Supervised, named
-from sluice.run.worker import THREAD_VARIABLES, apply_codec_limits
+from sluice.run.worker import ENVIRONMENT, apply_codec_limits
 
 PRELOAD = (
     "numpy",
@@ -270,10 +270,10 @@ def _interrupts() -> Iterator[_Interrupt]:
 
 def _start_fork_server(preload: Sequence[str]) -> None:
     """Start the fork server, or use the one that this process has already (it imports nothing more then)."""
-    known = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    known = {name: os.environ.get(name) for name in ENVIRONMENT}
     forkserver.set_forkserver_preload(list(dict.fromkeys(preload)))
     # BLAS libraries read these once, when they are loaded, which for workers happens in the fork server.
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.update(ENVIRONMENT)
     # It would die of a Ctrl-C that reaches it during its imports: it inherits our deafness, and keeps it. The
     # tracker comes first, since starting it ends with unblocking the signal.
     resource_tracker.ensure_running()

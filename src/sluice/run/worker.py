@@ -21,9 +21,13 @@ from typing import Any, Literal
 from sluice.errors import SluiceError
 from sluice.run.engine import Beat, WorkerLimits, rest
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Set to 1 for workers, however few there are: sums that are split over threads differ in their last bits,
-and a value must not depend on how many workers or cores there are."""
+ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Set for workers. One thread, however few workers there are: sums that are split over threads differ in their
+last bits, and a value must not depend on how many workers or cores there are. And the system's allocator for
+Arrow: its default one keeps freed memory, 15 MB a worker that never came back in a run over 20,000 pictures."""
 
 _TRACEBACK_CHARS = 4_000
 
@@ -194,8 +198,7 @@ def _watch(sentinel: int) -> None:
 
 def _single_threaded() -> None:
     """One thread a worker in every library that is loaded; the environment covers those loaded later."""
-    for name in THREAD_VARIABLES:
-        os.environ[name] = "1"
+    os.environ.update(ENVIRONMENT)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
     if "pyarrow" in sys.modules:

@@ -60,7 +60,8 @@ class Batch:
             "key": pa.array([s.key for s in samples], pa.string()),
             "parent": pa.array([s.parent for s in samples], pa.string()),
             "items": pa.array(
-                [[_item_to_dict(item, inline, root) for item in s.items] for s in samples], pa.list_(ITEM_TYPE)
+                [[_item_to_dict(item, inline, root) for item in s.items] for s in samples],
+                pa.list_(ITEM_TYPE),
             ),
         }
         names = dict.fromkeys(name for s in samples for name in s.fields)
@@ -132,7 +133,9 @@ def _passthrough(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        as_text = [None if v is None else v if isinstance(v, str) else json.dumps(v, default=str) for v in values]
+        as_text = [
+            None if v is None else v if isinstance(v, str) else json.dumps(v, default=str) for v in values
+        ]
         return pa.array(as_text, pa.string())
 
 

@@ -95,6 +95,19 @@ class Fates:
         return failing
 
 
+def step_text(step: Step) -> str:
+    """What a step does, in words of the recipe."""
+    if isinstance(step, Keep | DropItems):
+        return step.rule
+    if isinstance(step, Dedup):
+        near = f", distance {step.distance}" if step.distance is not None else ""
+        near += f", similarity {step.similarity:g}" if step.similarity is not None else ""
+        return f"dedup by {step.by}{near}, keep by {step.keep_by}"
+    if isinstance(step, SampleStep):
+        return f"sample {step.fraction or step.count}, seed {step.seed}"
+    return step.key
+
+
 def step_name(number: int, step: Step) -> str:
     """The name under which a step's drops are counted: its own, else its rule or what it does."""
     name = getattr(step, "name", None)

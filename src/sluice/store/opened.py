@@ -20,7 +20,7 @@ from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
 from sluice.sample import Sample
 from sluice.storage import Location
-from sluice.store.fates import step_name
+from sluice.store.fates import step_name, step_text
 from sluice.store.rundir import RunDir
 from sluice.store.selection import Margin, read_margins
 from sluice.store.table import Table
@@ -34,6 +34,7 @@ class RuleAtom:
     op: str
     bound: float | None
     margin_column: str | None
+    upper: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class Run:
         for number, step in enumerate(self.recipe.steps):
             if step.key in ("keep", "drop_items", "dedup", "sample"):
                 own = [m for m in self.margins if m.step == number]
-                atoms = tuple(RuleAtom(m.field, m.op, m.bound, m.column) for m in own)
-                found.append(RuleText(step_name(number, step), getattr(step, "rule", "") or step.key, atoms))
+                atoms = tuple(RuleAtom(m.field, m.op, m.bound, m.column, m.upper) for m in own)
+                found.append(RuleText(step_name(number, step), step_text(step), atoms))
         return tuple(found)
 
     @cached_property

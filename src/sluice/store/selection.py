@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluice.recipe.expression import Compare, Number, Rule
+from sluice.recipe.expression import Between, Compare, Field, Number, Rule
 from sluice.recipe.margins import Atom, atoms, compile_margin
 from sluice.recipe.steps import Step
 from sluice.storage import Location
@@ -30,7 +30,8 @@ class Margin:
     """One margin column: which atomic comparison of which step it belongs to, and its scale.
 
     The column holds value − bound in units of `scale`, the field's interquartile range (1 where that is 0
-    or unknown), positive where it passes. `op` and `bound` are given where a field is compared with a number.
+    or unknown), positive where it passes. `op` and `bound` are given where a field is compared with a number;
+    for `between`, `bound` is the lower end and `upper` the higher.
     """
 
     column: str
@@ -40,6 +41,7 @@ class Margin:
     op: str
     bound: float | None
     scale: float
+    upper: float | None = None
 
 
 def margins_of(
@@ -52,20 +54,23 @@ def margins_of(
         if steps[number].key != "keep":
             continue
         for atom in atoms(rules[number]):
-            op, bound = _cut(atom)
+            op, bound, upper = _cut(atom)
             scale = _spread(connection, layout[atom.field].aggregate("mean")) if atom.field else 1.0
             column = f"margin_{len(found)}"
-            found.append((Margin(column, number, atom.field, atom.text, op, bound, scale), atom))
+            found.append((Margin(column, number, atom.field, atom.text, op, bound, scale, upper), atom))
     return found
 
 
-def _cut(atom: Atom) -> tuple[str, float | None]:
+def _cut(atom: Atom) -> tuple[str, float | None, float | None]:
+    """The comparison and the number or numbers that a bare field is compared with, as written."""
     match atom.comparison:
-        case Compare(op, _, Number(value)):
-            return op, float(value)
-        case Compare(op, Number(value), _):
-            return _FLIPPED[op], float(value)
-    return "", None
+        case Compare(op, Field(), Number(value)):
+            return op, float(value), None
+        case Compare(op, Number(value), Field()):
+            return _FLIPPED[op], float(value), None
+        case Between(Field(), Number(low), Number(high)):
+            return "between", float(low), float(high)
+    return "", None, None
 
 
 def _spread(connection: Any, column: str) -> float:

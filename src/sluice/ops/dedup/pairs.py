@@ -39,10 +39,8 @@ class Pairs:
 
     def within(self, threshold: float) -> Pairs:
         """Keep the pairs at least as near as `threshold` (inclusive; star pairs always are)."""
-        if self.kind == "hamming":
-            near = self.score <= np.float32(threshold)
-        else:
-            near = self.score >= np.float32(threshold)
+        bound = np.float32(threshold)
+        near = self.score <= bound if self.kind == "hamming" else self.score >= bound
         near |= self.identical
         columns = (self.a[near], self.b[near], self.score[near], self.identical[near])
         return Pairs(self.kind, *columns, unmatched=self.unmatched)
