@@ -90,8 +90,11 @@ def _claim(prepared: Prepared, options: Options) -> None:
                 where=run.output.url,
                 fix="choose another output, or give --update to bring this one up to date with the recipe",
             )
-    run.output.make_dirs()
-    run.output.is_writable()
+    # Before any work: a place that cannot be written is not to be found out after hours of measuring.
+    for place in (run.output, run.location, prepared.store):
+        place.make_dirs()
+        place.is_writable()
+        place.remove_leftovers()
     prepared.lock.write(run.lock)
 
 

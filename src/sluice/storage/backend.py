@@ -102,6 +102,10 @@ class Backend(Protocol):
         """Raise where nothing can be written."""
         ...
 
+    def remove_leftovers(self, key: str) -> None:
+        """Remove what writers that were killed left below, and nothing of living ones."""
+        ...
+
 
 def temporary_name(name: str) -> str:
     """A fresh name for the unfinished twin of `name`, never longer than a file system allows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import shutil
@@ -106,6 +107,7 @@ class LocalFiles:
     def writer(self, key: str, *, fsync: bool) -> Iterator[BinaryIO]:
         """A file that takes its name only when the block ends without an exception."""
         temporary, fd = _create_beside(key)
+        held = os.dup(fd)  # keeps the lock until the name is taken; the file itself is closed before that
         raw = TargetFile(fd, key)
         file = io.BufferedWriter(raw, _WRITE_BUFFER_BYTES)
         try:
@@ -124,6 +126,8 @@ class LocalFiles:
             with suppress(OSError):
                 temporary.unlink()
             raise
+        finally:
+            os.close(held)
 
     def upload(self, key: str, source: Path) -> None:
         """Copy the local file `source` here, whole or not at all."""
@@ -203,7 +207,13 @@ class LocalFiles:
                 os.write(fd, bytes(_PROBE_BYTES))
             finally:
                 os.close(fd)
-                probe.unlink()
+                probe.unlink(missing_ok=True)
+
+    def remove_leftovers(self, key: str) -> None:
+        """Remove the unfinished files below of writers that were killed; those of living writers stay."""
+        for folder, _, names in os.walk(key):
+            for name in filter(is_temporary, names):
+                _remove_abandoned(Path(folder) / name)
 
 
 def _open_regular(key: str) -> int:
@@ -235,15 +245,37 @@ def _read_exactly(fd: int, url: str, offset: int, size: int) -> bytes:
 def _create_beside(key: str) -> tuple[Path, int]:
     """Create the unfinished twin of `key`, with its folder where that is missing, as object stores do."""
     target = Path(key)
-    temporary = target.with_name(temporary_name(target.name))
     with os_errors(key):
         if target.is_dir():
             raise OSError(errno.EISDIR, "is a folder")
+        while True:
+            temporary = target.with_name(temporary_name(target.name))
+            try:
+                fd = os.open(temporary, _CREATE, 0o666)
+            except FileNotFoundError:
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                fd = os.open(temporary, _CREATE, 0o666)
+            if _locked(temporary, fd):
+                return temporary, fd
+            os.close(fd)
+
+
+def _locked(temporary: Path, fd: int) -> bool:
+    """Lock a new unfinished file against `remove_leftovers`; False where that was quicker and removed it."""
+    with suppress(OSError):  # a file system without locks: nothing is removed there
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    return temporary.exists()
+
+
+def _remove_abandoned(temporary: Path) -> None:
+    """Remove an unfinished file that nobody holds; the kernel lets go of a lock when its process dies."""
+    with suppress(OSError):  # held, gone, or not ours to remove: it is left alone
+        fd = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
-            return temporary, os.open(temporary, _CREATE, 0o666)
-        except FileNotFoundError:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            return temporary, os.open(temporary, _CREATE, 0o666)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
+        finally:
+            os.close(fd)
 
 
 def _sync(path: Path) -> None:

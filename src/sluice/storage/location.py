@@ -165,8 +165,8 @@ class Location:
         """A file to `.write` and `.tell`; it appears here whole when the block ends without an exception.
 
         At an exception or kill the location stays as it was. A kill leaves a `.{name}.{random}.tmp` beside a
-        local file (listings skip it), or an unfinished multipart upload, which the bucket's life-cycle rules
-        should expire.
+        local file (listings skip it, `remove_leftovers` removes it), or an unfinished multipart upload, which
+        the bucket's life-cycle rules should expire.
         """
         return self._backend.writer(self._key, fsync=fsync)
 
@@ -219,6 +219,13 @@ class Location:
     def is_writable(self) -> None:
         """Raise `StorageError` with what to do where nothing can be written (tried with a small file)."""
         self._backend.check_writable(self._key)
+
+    def remove_leftovers(self) -> None:
+        """Remove the unfinished files that killed writers left below; those of living writers stay.
+
+        Remotely nothing unfinished has a name; unfinished multipart uploads are for life-cycle rules to expire.
+        """
+        self._backend.remove_leftovers(self._key)
 
 
 def locate(url: str) -> Location:

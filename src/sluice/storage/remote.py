@@ -292,6 +292,12 @@ class Bucket(RemoteFiles):
         self.write(probe, b"sluice", fsync=False)
         self.delete(probe)
 
+    def remove_leftovers(self, key: str) -> None:
+        """Remove probes directly below whose run was killed before it could; losing one harms nobody."""
+        for entry in list(self._list(key, recursive=False, verify=False)):
+            if is_temporary(_last_segment(entry.path)):
+                self.delete(f"{key}/{entry.path}" if key else entry.path)
+
     def _target(self, key: str) -> tuple[AnyStore, str]:
         if not key:
             raise StorageError(
@@ -348,6 +354,10 @@ class WebFiles(RemoteFiles):
         raise _read_only(key)
 
     def check_writable(self, key: str) -> None:
+        """Web servers are read only."""
+        raise _read_only(key)
+
+    def remove_leftovers(self, key: str) -> None:
         """Web servers are read only."""
         raise _read_only(key)
 
