@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine_jobs import BatchJob, Outcome, ProbingJob, Rows, RowsJob
+from processes import session_of, until
 from sluice.run.engine import Done, WorkerLimits
 from sluice.run.local import LocalEngine
 
@@ -208,28 +209,6 @@ def drive(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         driver.communicate()
 
 
-def until(true: Callable[[], bool], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def session_of(leader: int) -> list[int]:
-    """Living processes of the leader's session: the driver, the fork server, the resource tracker, workers."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader and fields[0] != "Z":
-            found.append(int(entry.name))
-    return found
-
-
 def marks(folder: Path, kind: str) -> set[str]:
     return {path.stem for path in folder.glob(f"*.{kind}")}
 
@@ -238,7 +217,7 @@ def test_ctrl_c_lets_tasks_under_way_finish(
     drive: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     driver = drive()
-    assert until(lambda: len(marks(tmp_path, "done")) >= 2, 20)
+    assert until(lambda: 2 <= len(marks(tmp_path, "done")) < len(marks(tmp_path, "started")), 20)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the workers as well
     out, err = driver.communicate(timeout=15)
     assert (driver.returncode, err) == (130, "")
