@@ -61,10 +61,8 @@ def bare(paths: list[str]) -> float:
             "media": media,
             "picture": picture,
             "header": pixels.header(media),
-            "gray": pixels.gray(picture),
-            "small": pixels.small(picture),
-            "small_gray": pixels.small_gray(picture),
         }
+        have.update((name, feature(picture)) for name, feature in shared)
         for kernel, names in steps:
             kernel(*[have[name] for name in names])
     return time.perf_counter() - started
@@ -191,22 +189,40 @@ def report_reruns(recipe: Any, place: Path, workers: int) -> None:
     print(f"rerun, other rules           {other:.2f} s, {measured} samples measured (wanted 0)")
 
 
-def report_export(recipe: Any, folder: Path, work: Path, workers: int) -> None:
-    """Write all pictures as tar shards of 50 MB, beside `cp` of the same files."""
-    data = recipe.replace(
-        steps=(recipe.steps[0],), write=recipe.write.model_copy(update={"shard_size": 50_000_000})
+def report_export(recipe: Any, folder: Path, work: Path, workers: int, times: int = 5) -> None:
+    """Write the pictures five times over as tar shards of 100 MB, beside `cp` of the same files, in turn."""
+    source = work / "many"
+    link_many(folder, source, times)
+    files = sorted(source.iterdir())
+    write = recipe.write.model_copy(update={"shard_size": 100_000_000})
+    wide = recipe.replace(
+        source=recipe.source.model_copy(update={"path": str(source)}), steps=recipe.steps[:1], write=write
     )
-    ours = []
-    theirs = []
-    for k in range(3):
-        theirs.append(cp_seconds(sorted(folder.iterdir()), work / f"cp{k}"))
+    ratios, ours, theirs = [], [], []
+    for k in range(5):
+        theirs.append(cp_seconds(files, work / "cp"))
+        shutil.rmtree(work / "cp")
         subprocess.run(["sync"], check=True)
-        summary = run(data, work / f"x{k}" / "out", workers)
+        # The store is shared: from the second round on nothing is measured, only written.
+        summary = run(wide, work / "export" / f"out{k}", workers)
         seconds = next(s["seconds"] for s in summary["steps"] if s["name"] == "write")
         flush, _ = timed(lambda: subprocess.run(["sync"], check=True))
+        shutil.rmtree(work / "export" / f"out{k}")
         ours.append(seconds + flush)
-    a, b = sorted(ours)[1], sorted(theirs)[1]
-    print(f"export {a:.2f} s, cp {b:.2f} s, both with sync: {b / a:.2f} of cp's speed (wanted >= 0.60)")
+        ratios.append(theirs[-1] / ours[-1])
+    a, b = sorted(ours)[2], sorted(theirs)[2]
+    print(
+        f"export of {summary['size_bytes'] / 1e6:.0f} MB {a:.2f} s, cp {b:.2f} s, both with sync (medians of 5)"
+    )
+    print(f"export's speed / cp's        {sorted(ratios)[2]:.2f} (median of pairs; wanted >= 0.60)")
+
+
+def link_many(folder: Path, target: Path, times: int) -> None:
+    """The files of a folder `times` over, as links under different names."""
+    target.mkdir(parents=True)
+    for k in range(times):
+        for path in folder.iterdir():
+            os.link(path, target / f"{k}-{path.name}")
 
 
 def report_memory(options: argparse.Namespace) -> None:
@@ -215,7 +231,10 @@ def report_memory(options: argparse.Namespace) -> None:
     for scale in (1, 10):
         command = [sys.executable, __file__, "--scale", str(scale), "--pictures", str(options.pictures)]
         command += ["--workers", str(options.workers), "--data", str(options.data)]
-        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}  # as the command line sets it
+        found = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=environment
+        ).stdout.split()
         peaks[scale] = float(found[-1])
     ratio = peaks[10] / peaks[1]
     print(f"peak memory: {peaks[1]:.0f} MB at 1 x, {peaks[10]:.0f} MB at 10 x: {ratio:.3f} (wanted <= 1.15)")
@@ -228,10 +247,7 @@ def child_memory(options: argparse.Namespace) -> None:
     folder = ROOT / "bench-data" / f"jpeg-{options.pictures}"
     with tempfile.TemporaryDirectory(dir=ROOT / "bench-data") as name:
         source = Path(name) / "source"
-        source.mkdir()
-        for k in range(int(options.scale)):
-            for path in folder.iterdir():
-                os.link(path, source / f"{k}-{path.name}")
+        link_many(folder, source, int(options.scale))
         recipe = load(str(ROOT / "recipes" / "images.yaml"), source=str(source))
         summary = run(recipe.replace(steps=recipe.steps[:-2]), Path(name) / "out", options.workers)
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
