@@ -47,9 +47,11 @@ def bare(paths: list[str]) -> float:
     from sluice.sample import Media
 
     cv2.setNumThreads(1)
-    steps = [
-        (spec.target, [n.name for n in spec.needs]) for spec in (registry().get(name) for name in operators())
-    ]
+    specs = [registry().get(name) for name in operators()]
+    steps = [(spec.target, [n.name for n in spec.needs]) for spec in specs]
+    used = {n.name for spec in specs for n in spec.needs}
+    names = ("rgb", "gray", "small", "small_gray")
+    shared = [(name, getattr(pixels, name)) for name in names if name in used]
     started = time.perf_counter()
     for path in paths:
         data = Path(path).read_bytes()
