@@ -322,7 +322,7 @@ def _flush(writer: Any, waiting: list[pa.Table]) -> None:
 def parquet_writer(sink: Any, schema: pa.Schema) -> Any:
     """A writer of wide tables of this schema."""
     # Dictionaries only where values repeat: floats are 4 × faster to write without. Scalars take LZ4: rules over
-    # thirty float columns cost half the CPU that they cost with Zstandard, at 4 % more bytes (decision 0005).
+    # thirty float columns cost half the CPU that they cost with Zstandard, at 4 % more bytes (decision 0004).
     repeated = [f.name for f in schema if pa.types.is_string(f.type) and f.name not in ("id", "key")]
     scalar = {f.name for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_string(f.type)}
     codecs = {path: "lz4" if path in scalar else "zstd" for path in _leaf_paths(schema)}
