@@ -76,11 +76,11 @@ class Program:
         """Names of the operators and features by the number that `beat` is told."""
         return [step.name for step in self.steps]
 
-    def known_as(self, names: Sequence[str]) -> Program:
-        """Let the beat's step numbers be positions in `names`, so that several programs can share a beat."""
-        at = {name: k for k, name in enumerate(names)}
+    def numbered_as_in(self, whole: Program) -> Program:
+        """Let the beat's step numbers be those of a program that holds all of ours, so that they share a beat."""
+        at = {_mark(step.instance): step.number for step in whole.steps}
         for step in self.steps:
-            step.code = at[step.name]
+            step.code = at[_mark(step.instance)]
         return self
 
     def open(self) -> Program:

@@ -63,7 +63,7 @@ class Step:
     settings: dict[str, Any] = field(default_factory=dict)
     number: int = 0
     code: int = 0
-    """What the beat is told for this step; see `Program.known_as`."""
+    """What the beat is told for this step; see `Program.numbered_as_in`."""
 
     @property
     def name(self) -> str:

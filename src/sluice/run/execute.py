@@ -154,6 +154,7 @@ def _run_pass(
         plan.rules,
         keep_nulls,
         plan.fields,
+        plan.columns,
         prepared.store.url,
         prepared.known.base_mark,
     )

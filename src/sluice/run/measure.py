@@ -91,6 +91,8 @@ class _UnitState:
     fragments: list[Fragment]
     cells: _Cells
     gated: list[tuple[GateGroup, _Cells, set[int]]]
+    stored: dict[str, dict[int, Any]] = field(default_factory=dict)
+    """What the store holds already of the fields that gates look at, by row."""
     base: list[pa.Table] = field(default_factory=list)
     report: UnitReport = field(default_factory=UnitReport)
 
@@ -105,11 +107,13 @@ class MeasureJob:
         rules: Mapping[int, Rule],
         keep_nulls: Mapping[int, bool],
         fields: Mapping[str, FieldType],
+        columns: Sequence[Column],
         store_url: str,
         base_mark: str,
     ) -> None:
         self.source, self.measure_pass = source, measure_pass
         self.rules, self.keep_nulls, self.fields = dict(rules), dict(keep_nulls), dict(fields)
+        self.columns = {column.name: column for column in columns}
         self.store_url, self.base_mark = store_url, base_mark
 
     def open(self) -> None:
@@ -119,16 +123,17 @@ class MeasureJob:
         self._programs: dict[tuple[int, ...], Program] = {}
         self._groups = groups(self.measure_pass, self.rules, self.keep_nulls)
         for group in self._groups:
-            group.program.known_as(self._step_names())
+            group.program.numbered_as_in(self._whole())
+        self._gate_fields = {name for group in self._groups for name in group.fields}
 
     def step_name(self, step: int) -> str:
         """The operator that the beat's step number stands for."""
-        names = self._step_names()
+        names = self._whole().step_names
         return names[step] if 0 <= step < len(names) else "reading"
 
-    def _step_names(self) -> list[str]:
+    def _whole(self) -> Program:
         """All operators and features of the pass: the beat means the same whichever of its programs runs."""
-        return Program(self.measure_pass.instances).step_names
+        return Program(self.measure_pass.instances)
 
     def __call__(self, task: MeasureTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> UnitReport:
         """Measure one unit and commit its fragments."""
@@ -161,7 +166,7 @@ class MeasureJob:
     def _program(self, missing: tuple[int, ...]) -> Program:
         if missing not in self._programs:
             program = Program([self.measure_pass.cheap[i] for i in missing])
-            self._programs[missing] = program.known_as(self._step_names())
+            self._programs[missing] = program.numbered_as_in(self._whole())
         return self._programs[missing]
 
     def _state(self, task: MeasureTask, program: Program) -> _UnitState:
@@ -170,7 +175,11 @@ class MeasureJob:
         for group in self._groups:
             columns = tuple(columns_of(group.instances))
             gated.append((group, _Cells(columns), covered(fragments, columns)))
-        return _UnitState(task, fragments, _Cells(tuple(columns_of(program.instances))), gated)
+        stored = {
+            name: _stored_values(fragments, self.columns[name])
+            for name in self._gate_fields & self.columns.keys()
+        }
+        return _UnitState(task, fragments, _Cells(tuple(columns_of(program.instances))), gated, stored)
 
     def _nothing_to_read(self, state: _UnitState) -> bool:
         return not state.task.missing and not state.task.needs_base and not state.gated
@@ -206,7 +215,7 @@ class MeasureJob:
         beat: Beat,
     ) -> None:
         """Run each group of dear operators on the rows that pass its gates and are not known yet."""
-        values = _gate_values(state.fragments, self.fields, rows, samples, measured)
+        values = self._gate_values(state, rows, samples, measured)
         for group, cells, done in state.gated:
             passing = group.passing(values.select(sorted(group.fields)), self.fields)
             todo = [k for k, row in enumerate(rows) if passing[k] and row not in done]
@@ -214,9 +223,38 @@ class MeasureJob:
                 chosen = [samples[k] for k in todo]
                 result = group.program(chosen, rows=[rows[k] for k in todo], beat=beat)
                 cells.add([rows[k] for k in todo], chosen, result)
-                values = _joined(values, rows, todo, result)
+                values = self._joined(values, todo, result)
                 for name, seconds in result.seconds.items():
                     state.report.seconds[name] = state.report.seconds.get(name, 0.0) + seconds
+
+    def _gate_values(
+        self, state: _UnitState, rows: Sequence[int], samples: Sequence[Sample], measured: Measured
+    ) -> pa.Table:
+        """The fields that gates look at, for these rows: just measured, stored, or of the sample itself."""
+        data: dict[str, Any] = {
+            "key": pa.array([s.key for s in samples], pa.string()),
+            "id": pa.array([s.id for s in samples], pa.string()),
+            "size_bytes": pa.array([s.size_bytes for s in samples], pa.int64()),
+        }
+        for name in self._gate_fields - data.keys():
+            if name in measured.columns:
+                data[name] = pa.array(measured.columns[name], self.columns[name].arrow)
+            elif name in self.columns:
+                known = state.stored[name]
+                data[name] = pa.array([known.get(row) for row in rows], self.columns[name].arrow)
+            else:
+                data[name] = pa.array([s.fields.get(name) for s in samples])
+        return pa.table(data)
+
+    def _joined(self, values: pa.Table, todo: Sequence[int], result: Measured) -> pa.Table:
+        """The gate values with the columns a group just made; rows it did not run on stay as they are stored."""
+        for name in self._gate_fields & result.columns.keys():
+            spread = values.column(name).to_pylist()
+            for at, value in zip(todo, result.columns[name], strict=True):
+                spread[at] = value
+            values = values.drop_columns([name])
+            values = values.append_column(name, pa.array(spread, self.columns[name].arrow))
+        return values
 
     def _commit(self, state: _UnitState) -> None:
         total = len(state.cells.rows)
@@ -279,33 +317,11 @@ def _is_failure(notes: Sequence[Note]) -> bool:
     return any(n.kind != "declined" for n in notes)
 
 
-def _gate_values(
-    fragments: Sequence[Fragment],
-    fields: Mapping[str, FieldType],
-    rows: Sequence[int],
-    samples: Sequence[Sample],
-    measured: Measured,
-) -> pa.Table:
-    """Every field that a gate may look at, for these rows: just measured, stored, or of the sample itself."""
-    data: dict[str, Any] = {name: pa.array(values) for name, values in measured.columns.items()}
+def _stored_values(fragments: Sequence[Fragment], column: Column) -> dict[int, Any]:
+    """What the store holds of one column of a unit, by row."""
+    found: dict[int, Any] = {}
     for fragment in fragments:
-        wanted = [n for n in fragment.marks.values() if n in fields and n not in data]
-        if wanted and fragment.whole:
-            table = fragment.read(wanted).take(pa.array(rows, pa.int64()))
-            data |= {name: table.column(name) for name in wanted}
-    data["key"] = pa.array([s.key for s in samples], pa.string())
-    data["id"] = pa.array([s.id for s in samples], pa.string())
-    data["size_bytes"] = pa.array([s.size_bytes for s in samples], pa.int64())
-    for name in {n for s in samples for n in s.fields if n in fields}:
-        data[name] = pa.array([s.fields.get(name) for s in samples])
-    return pa.table(data)
-
-
-def _joined(values: pa.Table, rows: Sequence[int], todo: Sequence[int], result: Measured) -> pa.Table:
-    """The gate values with the columns a group just made; rows it did not run on are null."""
-    for name, column in result.columns.items():
-        spread: list[Any] = [None] * len(rows)
-        for at, value in zip(todo, column, strict=True):
-            spread[at] = value
-        values = values.append_column(name, pa.array(spread))
-    return values
+        if column.mark in fragment.marks:
+            table = fragment.read(["row", fragment.marks[column.mark]])
+            found |= zip(table.column("row").to_pylist(), table.column(1).to_pylist(), strict=True)
+    return found
