@@ -45,6 +45,10 @@ def command(
     """
     if engine == "ray":
         _refuse_ray()
+    if workers != 0:
+        from sluice.run.local import start_fork_server
+
+        start_fork_server(("sluice.cli",))
     wanted = loaded(recipe, settings, source, output, limit)
     from sluice.run import run
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, create_model
 
-from sluice.operator.source import source_hash
 from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec, ValueKind
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
@@ -128,7 +127,6 @@ def _attach(
         target=target,
         doc=inspect.getdoc(target) or "",
         question=_question(target),
-        source_hash=source_hash(target),
         returns=hints.get("return"),
         batched=batched,
         libraries=libraries,

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel
 
+from sluice.operator.source import source_hash
+
 Kind = Literal["feature", "measure", "track", "mapper", "splitter", "deduplicator"]
 Cost = Literal["header", "decode", "model", "remote"]
 COSTS: tuple[Cost, ...] = ("header", "decode", "model", "remote")
@@ -85,13 +87,17 @@ class Spec:
     target: Callable[..., Any]
     doc: str
     question: str
-    source_hash: str
     returns: Any = None
     batched: bool = False
     libraries: tuple[str, ...] = ()
     example: str = ""
     by: str = ""
     origin: str = field(default="sluice", compare=False)
+
+    @cached_property
+    def source_hash(self) -> str:
+        """xxh3-128 of the code that makes its values, comments and docstrings left out; found out when asked."""
+        return source_hash(self.target)
 
     @property
     def module(self) -> str:

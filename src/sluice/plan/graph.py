@@ -82,15 +82,34 @@ def plan(
         needs.add(number, step)
     if recipe.check == "full":
         needs.ask(0, OperatorRef.model_validate("image_decodes"), "")
-    instances = tuple(needs.by_column.values())
-    unique = tuple(dict.fromkeys(instances))
+    unique = tuple(dict.fromkeys(needs.by_column.values()))
     fields = {**known, **{c.name: field_type(c) for c in columns_of(unique)}}
+    for step in recipe.steps:
+        if isinstance(step, Dedup):
+            _check_dedup(step, fields)
     checked = Fields(fields, multiple or {})
     rules = {
         n: check_items(rule, checked)[0] if isinstance(recipe.steps[n], DropItems) else check(rule, checked)
         for n, rule in needs.rules.items()
     }
     return Plan(recipe, _passes(recipe, needs, unique), tuple(columns_of(unique)), rules, fields)
+
+
+CENTROID = ("centroid_far", "centroid_near")
+
+
+def _check_dedup(step: Dedup, fields: Mapping[str, FieldType]) -> None:
+    """Refuse now what would otherwise be found out after everything is measured."""
+    where = str(step.at)
+    if step.level != "sample":
+        raise PlanError("`dedup` of single items cannot be run yet", where=where, fix="leave `level` out")
+    if step.keep_by in CENTROID:
+        fix = "keep by `first`, `random`, or fields such as `image_width_px desc`"
+        raise PlanError(f"`keep_by: {step.keep_by}` cannot be run yet", where=where, fix=fix)
+    for name, _ in step.order:
+        if fields[name].kind in ("vector", "bits"):
+            fix = "keep by a number, a text, or true and false"
+            raise PlanError(f"{name!r} holds {fields[name].kind}, which have no order", where=where, fix=fix)
 
 
 def field_type(column: Column) -> FieldType:
@@ -148,6 +167,12 @@ class _Needs:
         if spec.kind != "measure":
             raise PlanError(f"{ref.name!r} is a {spec.kind}, not a measure", where=where)
         for output in instance.outputs:
+            if output.name in self.known:
+                raise PlanError(
+                    f"{ref.name!r} would make the column {output.name!r}, which the source has already",
+                    where=where,
+                    fix="give the measure another name with `as:`",
+                )
             other = self.by_column.get(output.name)
             if other is not None and other.fingerprint != instance.fingerprint:
                 raise PlanError(
@@ -188,7 +213,9 @@ def _passes(recipe: Recipe, needs: _Needs, instances: Sequence[Instance]) -> tup
             gated.setdefault(0, []).append(Gated(instance, ()))
             continue
         after = max((end for end in ends if end <= at), default=0)
-        gates = tuple(n for n in range(after, at) if isinstance(recipe.steps[n], Keep))
+        # A rule after `drop_items` sees fewer items than there are while measuring: it gates nothing.
+        until = next((n for n, s in enumerate(recipe.steps) if isinstance(s, DropItems)), at)
+        gates = tuple(n for n in range(after, min(at, until)) if isinstance(recipe.steps[n], Keep))
         gated.setdefault(after, []).append(Gated(instance, gates))
     order = sorted({0, *gated})
     return tuple(

@@ -73,4 +73,4 @@ def local_engine(recipe: Recipe, workers: int | None = None) -> Engine:
 
     own = recipe.limits
     limits = WorkerLimits(sample_s=own.sample_s, memory_mb=own.memory_mb, codec=Limits(image_px=own.image_px))
-    return LocalEngine(workers, limits, preload=("sluice.cli", "sluice.run.measure", "sluice.run.export"))
+    return LocalEngine(workers, limits, preload=("sluice.cli",))

@@ -36,7 +36,9 @@ PRELOAD = (
     "sluice.storage",
     "sluice.codec",
     "sluice.operator",
-    "sluice.ops",
+    "sluice.run.measure",
+    "sluice.run.export",
+    "sluice.run.warm",
 )
 """Modules that the fork server imports once, so that a worker starts in milliseconds (measured: 40 ms from a
 job to its first result). None may start threads when imported, since a fork copies none; the one that
@@ -74,7 +76,7 @@ class LocalEngine:
         self._live: set[Supervised[Any, Any]] = set()
         self._closed = False
         if self.workers and start_method == "forkserver":
-            _start_fork_server((*PRELOAD, *preload))
+            start_fork_server(preload)
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -268,10 +270,14 @@ def _interrupts() -> Iterator[_Interrupt]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _start_fork_server(preload: Sequence[str]) -> None:
-    """Start the fork server, or use the one that this process has already (it imports nothing more then)."""
+def start_fork_server(preload: Sequence[str] = ()) -> None:
+    """Start the fork server, or use the one that this process has already (it imports nothing more then).
+
+    Whoever knows early that an engine will be wanted calls this first: the imports of the workers, a second
+    on a slow machine, then overlap with everything else.
+    """
     known = {name: os.environ.get(name) for name in ENVIRONMENT}
-    forkserver.set_forkserver_preload(list(dict.fromkeys(preload)))
+    forkserver.set_forkserver_preload(list(dict.fromkeys((*PRELOAD, *preload))))
     # BLAS libraries read these once, when they are loaded, which for workers happens in the fork server.
     os.environ.update(ENVIRONMENT)
     # It would die of a Ctrl-C that reaches it during its imports: it inherits our deafness, and keeps it. The

@@ -78,7 +78,11 @@ class Table:
         return [self._local / part["path"] for part in self.index["parts"]]
 
     def connect(self) -> Any:
-        """A DuckDB connection in which `samples` is this table."""
+        """A DuckDB connection in which `samples` is this table; all connections share one database."""
+        return self._database.cursor()
+
+    @cached_property
+    def _database(self) -> Any:
         import duckdb
 
         connection = duckdb.connect(":memory:")
