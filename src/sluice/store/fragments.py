@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,24 +28,43 @@ NOTE_TYPE = pa.struct(
 """Why a value is null or a sample failed; see `sluice.sample.Note`."""
 
 _MARK = b"sluice.column"
+_MAKERS = b"sluice.operators"
 _FILE = b"sluice.fragment"
-
 
 HASHES = "item_hashes"
 """The pseudo-column of content hashes (one an item, null where its bytes were not read whole)."""
 HASHES_MARK = "xxh3-128.0"
+NOT_READ = "bytes not readable"
+"""Reason of an item whose bytes could not be fetched: it may well be readable another time."""
+
+OWN_COLUMNS = frozenset(
+    {"ordinal", "unit", "row", "size_bytes", "failure", "item_errors", "notes", HASHES, "id", "key", "items"}
+)
+"""Columns of fragments and wide tables that are ours; a source column of that name is called `source_…`."""
+
+
+def source_name(name: str, taken: Container[str] = OWN_COLUMNS) -> str:
+    """The name under which a source column is stored: its own, or `source_…` where that is taken."""
+    while name in taken:
+        name = f"source_{name}"
+    return name
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One stored fragment: where it lies, the marks of its columns, and how many rows it covers of all."""
+    """One stored fragment: where it lies, the marks of its columns, and how many rows it covers of all.
+
+    `makers` has for each mark the names under which the operators behind it wrote their notes. `transient`
+    is a digest of the failures that another try may not meet, "" where there are none.
+    """
 
     location: Location
     marks: Mapping[str, str]
     rows: int
     of_rows: int
     max_items: Mapping[str, int]
-    transient: bool
+    transient: str
+    makers: Mapping[str, frozenset[str]]
 
     @property
     def whole(self) -> bool:
@@ -95,9 +114,15 @@ class Fragments:
         source: Any = location.path if location.is_local else pa.BufferReader(location.read())
         schema = pq.read_schema(source)
         info = json.loads(schema.metadata[_FILE])
-        marks = {f.metadata[_MARK].decode(): f.name for f in schema if f.metadata and _MARK in f.metadata}
+        marked = [f for f in schema if f.metadata and _MARK in f.metadata]
+        marks = {f.metadata[_MARK].decode(): f.name for f in marked}
+        makers = {
+            f.metadata[_MARK].decode(): frozenset(f.metadata[_MAKERS].decode().split("\n"))
+            for f in marked
+            if _MAKERS in f.metadata
+        }
         return Fragment(
-            location, marks, info["rows"], info["of_rows"], info["max_items"], info.get("transient", False)
+            location, marks, info["rows"], info["of_rows"], info["max_items"], info["transient"], makers
         )
 
     def write(
@@ -115,15 +140,18 @@ class Fragments:
         """Write one fragment atomically; returns its file name. Equal content gives equal bytes."""
         fields = [pa.field("row", pa.int64())]
         arrays: list[Any] = [pa.array(rows, pa.int64())]
+        for column, values in columns:
+            makers = "\n".join(sorted(column.operators)).encode()
+            marked = {_MARK: column.mark.encode(), _MAKERS: makers}
+            fields.append(pa.field(column.name, column.arrow, metadata=marked))
+            arrays.append(_array(values, column))
         if base is not None:
+            measured = {f.name for f in fields}
             for name in base.column_names:
                 mark = {_MARK: f"{base_mark}:{name}".encode()}
-                fields.append(pa.field(name, base.schema.field(name).type, metadata=mark))
+                kind = base.schema.field(name).type
+                fields.append(pa.field(source_name(name, measured), kind, metadata=mark))
                 arrays.append(base.column(name))
-        lists: dict[str, int] = _max_items(base)
-        for column, values in columns:
-            fields.append(pa.field(column.name, column.arrow, metadata={_MARK: column.mark.encode()}))
-            arrays.append(_array(values, column))
         if hashes is not None:
             fields.append(pa.field(HASHES, pa.list_(pa.string()), metadata={_MARK: HASHES_MARK.encode()}))
             arrays.append(pa.array(hashes, pa.list_(pa.string())))
@@ -132,8 +160,8 @@ class Fragments:
         info = {
             "rows": len(rows),
             "of_rows": of_rows,
-            "max_items": lists,
-            "transient": any(n.kind == "crash" for row in notes for n in row),
+            "max_items": _max_items(base),
+            "transient": _transient(rows, notes),
         }
         schema = pa.schema(fields, metadata={_FILE: json.dumps(info, sort_keys=True).encode()})
         table = pa.Table.from_arrays(arrays, schema=schema)
@@ -146,6 +174,17 @@ def fragment_name(marks: Iterable[str], rows: Sequence[int], of_rows: int) -> st
     """The name of the fragment with these columns and rows: known before it is written."""
     cells = "all" if len(rows) == of_rows else xxhash.xxh3_64_hexdigest(np.asarray(rows, np.int64).tobytes())
     return xxhash.xxh3_128_hexdigest("\n".join([*sorted(marks), cells]).encode()) + ".parquet"
+
+
+def _transient(rows: Sequence[int], notes: Sequence[Sequence[Note]]) -> str:
+    """A digest of the failures that another try may not meet: what hung or died, what could not be fetched."""
+    found = [
+        f"{row} {n.item} {n.operator} {n.reason}"
+        for row, of_row in zip(rows, notes, strict=True)
+        for n in of_row
+        if n.kind == "crash" or n.reason == NOT_READ
+    ]
+    return xxhash.xxh3_64_hexdigest("\n".join(found).encode()) if found else ""
 
 
 def _array(values: Sequence[Any], column: Column) -> pa.Array:

@@ -151,11 +151,11 @@ class Run:
 
     def sample(self, ordinal: int) -> Sample:
         """One sample with its bytes readable: by its views, else by reading its slice of the source again."""
-        row = self.table.rows([ordinal], ["unit", "row"])[0]
         if self._reader.addressable:
             (sample,) = self.table.batch([ordinal])
             root = self.facts["source"]["root"]
             return replace(sample, items=tuple(_rooted(item, root) for item in sample.items))
+        row = self.table.rows([ordinal], ["unit", "row"])[0]
         part = self._slices[row["unit"]]
         found = list(self._reader.read(part, {row["row"]}))
         if not found:
