@@ -65,8 +65,10 @@ def image_fragile(encoded: bytes) -> Annotated[int, Field(unit="bytes", ge=0)]:
 
 
 @measure(version=1, cost="model")
-def image_fragile_score(encoded: list[bytes]) -> list[Annotated[float, Field(unit="score", ge=0, le=1)]]:
+def image_fragile_score(
+    encoded: list[bytes], *, salt: int = 0
+) -> list[Annotated[float, Field(unit="score", ge=0, le=1)]]:
     """A score for each of a batch; the whole batch breaks on a trailer `all:DEED` of one."""
     for data in encoded:
         _do(data, b"all:")
-    return [zlib.crc32(data) / 0xFFFFFFFF for data in encoded]
+    return [zlib.crc32(data, salt) / 0xFFFFFFFF for data in encoded]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from processes import session_of, until
 
+from processes import session_of, until
 from sluice.storage import Location
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -27,12 +27,12 @@ steps:
   - keep: {rule: image_fragile_score <= 0.95, name: unlucky}
   - dedup: {by: image_content_hash, name: same file}
   - dedup: {by: image_phash, distance: 2, name: same picture}
-  - measure: [{image_fragile_score: {as: image_second_score}}]
+  - measure: [{image_fragile_score: {salt: 1, as: image_second_score}}]
   - keep: {rule: image_second_score >= 0.05, name: unlucky again}
 write: {path: out, shard_samples: 16}
 max_failed: 20%
 """
-"""Two passes, each with a dear operator behind gates; what they would do to the same sample differs by name."""
+"""Two passes, each with a dear operator behind gates."""
 
 OF_THE_RUN = {"_sluice/summary.json", "_sluice/run.json", "_sluice/report.html"}
 """Files of an output that tell of the run itself (times, memory), not of its results."""
@@ -107,11 +107,11 @@ class Command:
         if not known.exists():
             plugin(known)
         path = [str(known), str(TESTS / "hostile"), str(TESTS.parent / "src")]
-        places = ["--source", self.source, "--output", self.output, "--store", self.store]
-        more = [part for setting in self.settings for part in ("--set", setting)]
+        options = [str(recipe), "--source", self.source, "--output", self.output, "--store", self.store]
+        options += ["--workers", str(self.workers), "--quiet", "--json"]
+        options += [part for setting in self.settings for part in ("--set", setting)]
         return subprocess.Popen(
-            [*self.prefix, sys.executable, "-W", "error", "-m", "sluice", "run", str(recipe)]
-            + [*places, *more, "--workers", str(self.workers), "--quiet", "--json"],
+            [*self.prefix, sys.executable, "-W", "error", "-m", "sluice", "run", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
