@@ -6,21 +6,33 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from whole_runs import Command, assert_gone, contents, leftovers, results, tar_source
+from whole_runs import OF_THE_RUN, Command, assert_gone, contents, leftovers, results, tar_source
 
 from processes import session_of, until, workers_of
 from sluice.storage import Location
 
 SHARDS, SAMPLES = 24, 25
 
-Undisturbed = tuple[Command, dict[str, str], dict[str, str]]
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run leaves that nobody disturbs: bytes of output and store, and how large they are."""
+
+    command: Command
+    bytes: tuple[dict[str, str], dict[str, str]]
+    pages: dict[str, int]
+    largest_of_store: int
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(source: Path, place: Path) -> Undisturbed:
-    """The command, and the bytes of output and store that it leaves; both are moved out of the way then.
+    """A finished run, removed when all is known of it.
 
     The lock holds the output's path, so every other run of these tests goes to the same place.
     """
@@ -43,9 +55,12 @@ def undisturbed(source: Path, place: Path) -> Undisturbed:
     summary = json.loads(command.finish())
     assert summary["read"] == SHARDS * SAMPLES
     assert min(summary[fate] for fate in ("kept", "dropped", "duplicate", "failed")) > 20
-    expected = results(command.output), contents(command.store)
+    largest = max(p.stat().st_size for p in Path(command.store).rglob("*.parquet"))
+    assert largest < (Path(command.output) / "00000.tar").stat().st_size
+    pages = {url: size_of(url) for url in (command.output, command.store)}
+    found = Undisturbed(command, (results(command.output), contents(command.store)), pages, largest)
     put_away(command)
-    return command, *expected
+    return found
 
 
 def put_away(command: Command) -> None:
@@ -56,14 +71,13 @@ def put_away(command: Command) -> None:
 
 @pytest.fixture
 def fresh(undisturbed: Undisturbed) -> Iterator[Command]:
-    yield undisturbed[0]
-    put_away(undisturbed[0])
+    yield undisturbed.command
+    put_away(undisturbed.command)
 
 
 def assert_same(command: Command, undisturbed: Undisturbed) -> None:
     assert leftovers(command.output) == leftovers(command.store) == []
-    assert results(command.output) == undisturbed[1]
-    assert contents(command.store) == undisturbed[2]
+    assert (results(command.output), contents(command.store)) == undisturbed.bytes
 
 
 # Killed.
@@ -195,3 +209,112 @@ def test_ctrl_c_before_any_work_says_so_in_one_line(fresh: Command, undisturbed:
     assert_gone(driver)
     fresh.finish()
     assert_same(fresh, undisturbed)
+
+
+# Starved.
+
+
+def size_of(folder: str) -> int:
+    """Bytes that a file system of 4 KiB pages needs for all files below."""
+    return sum(-(-p.stat().st_size // 4096) * 4096 for p in Path(folder).rglob("*") if p.is_file())
+
+
+@contextmanager
+def file_system(folder: Path, options: str) -> Iterator[Callable[[str], None]]:
+    """A file system of its own mounted at `folder`; the callable mounts it anew with other options."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    try:
+        yield lambda more: run_quietly("mount", "-o", f"remount,{more}", str(folder))
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def run_quietly(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def may_mount() -> bool:
+    """Whether this user may mount file systems (root with all its capabilities)."""
+    with (
+        TemporaryDirectory() as folder,
+        suppress(subprocess.CalledProcessError, FileNotFoundError),
+        file_system(Path(folder) / "probe", "size=64k"),
+    ):
+        return True
+    return False
+
+
+LIMIT_FILES = (
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
+def starve_by_limit(command: Command, size: int) -> Command:
+    """The command in a process that may write no file beyond `size` bytes."""
+    return replace(command, prefix=(sys.executable, "-c", LIMIT_FILES, str(size)))
+
+
+def assert_starved(command: Command, expected: dict[str, dict[str, str]], said: str) -> None:
+    """The run ends with a clear error, and whatever has its final name is whole."""
+    driver = command.start()
+    out, err = driver.communicate(timeout=60)
+    assert driver.returncode == 1, out + err
+    message = json.loads(out)
+    assert said in message["error"], message
+    assert message["where"].startswith((command.output, command.store))
+    assert message["fix"]
+    assert "Traceback" not in out + err
+    assert_gone(driver)
+    for url, good in expected.items():
+        found = {n: d for n, d in contents(url).items() if not n.endswith(".tmp") and n not in OF_THE_RUN}
+        assert found.items() <= good.items(), sorted(found.items() - good.items())
+
+
+@pytest.mark.parametrize("where", ["store", "output"])
+def test_no_space_left(fresh: Command, undisturbed: Undisturbed, where: str) -> None:
+    """The disk of the store fills while fragments are committed, that of the output while shards are written."""
+    whole = dict(zip((fresh.output, fresh.store), undisturbed.bytes, strict=True))
+    folder = fresh.store if where == "store" else fresh.output
+    if not may_mount():  # the nearest thing that any user can have: files may not grow beyond a size
+        largest = 4096 if where == "store" else undisturbed.largest_of_store
+        assert_starved(starve_by_limit(fresh, largest), whole, "the file would exceed the allowed size")
+        fresh.finish()
+        assert_same(fresh, undisturbed)
+        return
+    size = (undisturbed.pages[folder]) // 2
+    with file_system(Path(folder), f"size={size}") as remount:
+        assert_starved(fresh, whole, "no space left on the device")
+        kept = contents(folder)
+        assert len(kept) > 5
+        remount("size=1g")
+        fresh.finish()
+        assert_same(fresh, undisturbed)
+
+
+@pytest.mark.parametrize("where", ["store", "output"])
+def test_files_that_may_not_grow(fresh: Command, undisturbed: Undisturbed, where: str) -> None:
+    whole = dict(zip((fresh.output, fresh.store), undisturbed.bytes, strict=True))
+    largest = 4096 if where == "store" else undisturbed.largest_of_store
+    assert_starved(starve_by_limit(fresh, largest), whole, "the file would exceed the allowed size")
+    fresh.finish()
+    assert_same(fresh, undisturbed)
+
+
+@pytest.mark.parametrize("where", ["store", "output"])
+def test_a_read_only_place_is_an_error_before_any_work(fresh: Command, where: str) -> None:
+    folder = Path(fresh.store if where == "store" else fresh.output)
+    with ExitStack() as stack:
+        if may_mount():
+            stack.enter_context(file_system(folder, "ro"))
+        else:  # modes mean something to users who may not mount
+            folder.mkdir(mode=0o555)
+        driver = fresh.start()
+        out, err = driver.communicate(timeout=60)
+        assert driver.returncode == 1, out + err
+        message = json.loads(out)
+        assert "read-only" in message["error"] or "permission denied" in message["error"]
+        assert message["where"] == str(folder)
+        assert not any(name.endswith(".parquet") for name in contents(fresh.store))
