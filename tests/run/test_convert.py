@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_pictures import make_source, picture
 
 from sluice.errors import SourceError, UsageError
-from sluice.read import open_reader
+from sluice.readers import open_reader
 from sluice.run.convert import Converted, _Feed, convert, unique_key
 from sluice.sample import Item, Sample
 

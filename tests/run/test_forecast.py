@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_pictures import make_source, recipe
 
 from sluice.plan import Unit
-from sluice.read import FileStat, Slice
+from sluice.readers import FileStat, Slice
 from sluice.run.convert import convert
 from sluice.run.execute import Options, execute
 from sluice.run.forecast import draw, outlook, probe, wilson

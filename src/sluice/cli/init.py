@@ -74,7 +74,7 @@ def _fitted(source: str | None) -> str:
         return "images"
     from itertools import islice
 
-    from sluice.read import open_reader
+    from sluice.readers import open_reader
 
     reader = open_reader(source)
     first = next(iter(reader.slices()), None)

@@ -9,7 +9,7 @@ from itertools import islice
 
 import xxhash
 
-from sluice.read import Reader, Slice
+from sluice.readers import Reader, Slice
 
 
 @dataclass(frozen=True, slots=True)

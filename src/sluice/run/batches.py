@@ -11,9 +11,10 @@ import xxhash
 
 from sluice.errors import StorageError
 from sluice.plan import Unit
-from sluice.read import Reader
+from sluice.readers import Reader
 from sluice.run.engine import Beat, rest
 from sluice.sample import Batch, Item, Sample
+from sluice.store.fragments import source_names
 
 MICRO_BATCH_SAMPLES = 64
 """Samples measured together: 2 % over a bare loop, where 1,000 cost 14 % (measured, see the design)."""
@@ -93,15 +94,23 @@ def with_root(sample: Sample, root: str) -> Sample:
 def base_table(samples: list[Sample], root: str) -> pa.Table:
     """What the reader gave of samples, as it is stored: views relative to the source root, keys, sizes."""
     batch = Batch.from_samples(samples, inline=False, root=root).data
+    batch = batch.rename_columns(list(source_names(batch.schema.names).values()))
     sizes = pa.array([s.size_bytes for s in samples], pa.int64())
-    return pa.Table.from_batches([batch.append_column("size_bytes", sizes)])
+    table = pa.Table.from_batches([batch.append_column("size_bytes", sizes)])
+    return _as_text(table, {f.name for f in batch.schema if not _storable(f.type)})
+
+
+def _storable(kind: pa.DataType) -> bool:
+    """Can Parquet hold the type? It has no structs without fields."""
+    children = [kind.field(k).type for k in range(kind.num_fields)]
+    return not (pa.types.is_struct(kind) and not children) and all(_storable(c) for c in children)
 
 
 def joined(tables: list[pa.Table]) -> pa.Table:
     """Micro-batches' base tables as one; where they disagree on a column's type it becomes text."""
     try:
         return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowTypeError:
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
         kinds: dict[str, set[pa.DataType]] = {}
         for table in tables:
             for field in table.schema:

@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sluice.errors import UsageError
-from sluice.read import Reader, open_reader
-from sluice.read.source import Source
+from sluice.readers import Reader, open_reader
+from sluice.readers.source import Source
 from sluice.run.progress import Progress
 from sluice.sample import Sample
 from sluice.storage import Location
-from sluice.write import open_writer
+from sluice.writers import open_writer
 
 MOST_LISTED = 10_000
 """Failures that are listed one by one; all are counted."""

@@ -235,6 +235,7 @@ def _decide(prepared: Prepared, table: Table, upto: int | None) -> Fates:
         prepared.plan.rules,
         prepared.registry,
         prepared.store,
+        fields=prepared.plan.fields,
         item_errors=recipe.item_errors,
         upto=upto,
     )

@@ -11,14 +11,14 @@ import pyarrow as pa
 import xxhash
 
 from sluice.errors import StorageError
-from sluice.read import Slice
+from sluice.readers import Slice
 from sluice.run.batches import with_root
 from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.measure import SourceRef
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
 from sluice.store.fragments import HASHES
-from sluice.write import ShardResult, Writer, open_writer
+from sluice.writers import ShardResult, Writer, open_writer
 
 GONE = "items_gone"
 """Column of a task's samples: indices of the items that are not written."""

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import xxhash
 
 from sluice.errors import RunError, StorageError
 from sluice.plan import MeasurePass, Unit
 from sluice.plan.columns import Column, columns_of
-from sluice.read import Reader
+from sluice.readers import Reader
 from sluice.run.measure import MeasureTask
 from sluice.storage import Location
 from sluice.store import Fragment, Fragments, UnitCells
@@ -54,6 +53,8 @@ class Known:
 
     def _cells(self, unit: Unit, columns: Sequence[Column]) -> UnitCells:
         fragments = self.of(unit)
+        # Where something crashed and another try did not, the other counts.
+        fragments.sort(key=lambda f: f.transient != "")
         base = next((f for f in fragments if f"{self.base_mark}:id" in f.marks), None)
         if base is None:
             raise RunError(
@@ -79,18 +80,16 @@ class ContentCheck:
 
     def __call__(self, unit: Unit, key: str) -> bool:
         """Whether every member of the stored unit still has the bytes whose hash was stored."""
-        for fragment in self.fragments.of(key):
-            names = set(fragment.marks.values())
-            if fragment.whole and {"items", HASHES} <= names:
-                return self._same(fragment.read(["items", HASHES]))
-        return False
-
-    def _same(self, stored: pa.Table) -> bool:
-        rows = zip(stored.column("items").to_pylist(), stored.column(HASHES).to_pylist(), strict=True)
+        fragments = [f for f in self.fragments.of(key) if f.whole and not f.transient]
+        items = next((f.read(["items"]) for f in fragments if "items" in f.marks.values()), None)
+        hashes = next((f.read([HASHES]) for f in fragments if HASHES in f.marks.values()), None)
+        if items is None or hashes is None:
+            return False
+        rows = zip(items.column(0).to_pylist(), hashes.column(0).to_pylist(), strict=True)
         return all(
             self._unchanged(item, known)
-            for items, hashes in rows
-            for item, known in zip(items, hashes, strict=True)
+            for of_items, of_hashes in rows
+            for item, known in zip(of_items, of_hashes, strict=True)
         )
 
     def _unchanged(self, item: Mapping[str, Any], known: str | None) -> bool:

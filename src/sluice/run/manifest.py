@@ -5,18 +5,19 @@ Everything stays on Arrow: the driver never makes a Python object of a sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sluice.read import Slice
+from sluice.readers import Slice
 from sluice.recipe.recipe import Write
 from sluice.run.export import GONE, WriteTask, task_digest, to_ipc
 from sluice.run.pack import Packing
 from sluice.run.prepare import Prepared, writer_settings
 from sluice.store import Fates, Table
+from sluice.store.fates import ItemsGone
 from sluice.store.fragments import HASHES
 
 _VIEWS = ("id", "key", "parent", "items")
@@ -27,12 +28,11 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
     write = prepared.recipe.write
     assert write is not None
     settings = writer_settings(write)
-    drops_unreadable = prepared.recipe.item_errors == "drop_item"
     for index in range(packing.shards):
         part = packing.of(index)
         ordinals, keys = packing.ordinals[part], pa.array(packing.keys[part], pa.string())
-        known = table.take(ordinals, [*_VIEWS, "unit", "row", "notes", HASHES, *table.passthrough])
-        gone = _gone(known, ordinals, fates.dropped_items, drops_unreadable)
+        known = table.take(ordinals, [*_VIEWS, "unit", "row", HASHES, *table.passthrough])
+        gone = _gone(known, ordinals, fates.dropped_items)
         views = known.select([*_VIEWS, HASHES, *table.passthrough]).set_column(1, "key", keys)
         slices = () if prepared.reader.addressable else tuple(_slices(prepared, known))
         fields = _fields(table, ordinals, keys, write)
@@ -42,19 +42,9 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
         yield WriteTask(index, samples, data, slices, digest)
 
 
-def _gone(
-    known: pa.Table,
-    ordinals: NDArray[np.int64],
-    dropped: Mapping[int, set[tuple[str, int]]],
-    drops_unreadable: bool,
-) -> pa.Array:
+def _gone(known: pa.Table, ordinals: NDArray[np.int64], dropped: ItemsGone) -> pa.Array:
     """For each sample the indices of items that are not written: unreadable ones and those rules dropped."""
     gone: dict[int, set[int]] = {}
-    if drops_unreadable:
-        notes = known.column("notes").combine_chunks()
-        for at in np.flatnonzero(notes.is_valid().to_numpy(zero_copy_only=False)):
-            bad = {n["item"] for n in notes[int(at)].as_py() if n["kind"] == "unreadable"}
-            gone.setdefault(int(at), set()).update(bad)
     for at in np.flatnonzero(np.isin(ordinals, np.fromiter(dropped, np.int64, len(dropped)))):
         modalities = [item["modality"] for item in known.column("items")[int(at)].as_py()]
         for modality, k in dropped[int(ordinals[at])]:

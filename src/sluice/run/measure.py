@@ -11,7 +11,7 @@ import pyarrow as pa
 from sluice.operator import Measured, Program
 from sluice.plan import MeasurePass, Unit
 from sluice.plan.columns import Column, columns_of
-from sluice.read import Reader, open_reader
+from sluice.readers import Reader, open_reader
 from sluice.recipe.check import FieldType
 from sluice.recipe.expression import Rule
 from sluice.run.batches import base_table, hashes_of, joined, micro_batches, with_bytes_in_hand

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import xxhash
 
 from sluice.errors import StorageError, UsageError
-from sluice.read import open_reader
+from sluice.readers import open_reader
 from sluice.sample import Sample
 from sluice.store import RunDir
 

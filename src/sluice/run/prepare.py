@@ -14,8 +14,8 @@ from sluice.errors import SourceError, UsageError
 from sluice.operator import Registry, registry
 from sluice.operator.instance import library_version
 from sluice.plan import Plan, Unit, cut, plan, with_known_content
-from sluice.read import Reader, detect_format, open_reader
-from sluice.read.source import Source as SourceFiles
+from sluice.readers import Reader, detect_format, open_reader
+from sluice.readers.source import Source as SourceFiles
 from sluice.recipe.check import FieldType, Kind
 from sluice.recipe.lock import ColumnLock, Lock
 from sluice.recipe.recipe import Recipe, Source, Write
@@ -24,7 +24,8 @@ from sluice.run.measure import SourceRef
 from sluice.sample import Sample
 from sluice.storage import Location
 from sluice.store import Fragments, RunDir
-from sluice.write import open_writer
+from sluice.store.fragments import source_names
+from sluice.writers import open_writer
 
 PEEKED_SAMPLES = 32
 """Samples looked at to learn the source's own columns and whether samples have several items of a kind."""
@@ -114,11 +115,13 @@ def _peek(reader: Reader) -> list[Sample]:
 
 def _source_fields(samples: list[Sample]) -> dict[str, FieldType]:
     kinds: dict[type, Kind] = {int: "number", float: "number", str: "text", bool: "bool"}
+    seen = list(dict.fromkeys(name for sample in samples for name in sample.fields))
     found: dict[str, FieldType] = {}
-    for sample in samples:
-        for name, value in sample.fields.items():
-            if type(value) in kinds and name not in found:
-                found[name] = FieldType(name, kinds[type(value)])
+    for name, stored in source_names(seen).items():
+        values = (sample.fields.get(name) for sample in samples)
+        kind = next((kinds[type(value)] for value in values if type(value) in kinds), None)
+        if kind is not None:
+            found[stored] = FieldType(stored, kind)
     return found
 
 

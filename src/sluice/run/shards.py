@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import xxhash
 
 from sluice.errors import VerifyError
-from sluice.read.blocks import FileBlocks
-from sluice.read.groups import Group, groups
-from sluice.read.tar import tar_members
+from sluice.readers.blocks import FileBlocks
+from sluice.readers.groups import Group, groups
+from sluice.readers.tar import tar_members
 from sluice.sample.members import join_member, safe_member, split_member
 from sluice.storage import Location
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice.codec import probe
 from sluice.errors import SampleError, StorageError, UsageError
-from sluice.read import Reader, Slice, open_reader
+from sluice.readers import Reader, Slice, open_reader
 from sluice.sample import Item, Sample
 from sluice.storage import Location
 from sluice.store import RunDir

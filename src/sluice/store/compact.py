@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from sluice.plan.columns import Column
-from sluice.sample import ITEM_TYPE, MEDIA_MODALITIES
+from sluice.sample import ITEM_TYPE, MEDIA_MODALITIES, Note
 from sluice.storage import Location
 from sluice.store.fragments import HASHES, HASHES_MARK, NOTE_TYPE, Fragment
+from sluice.store.passthrough import SourceColumn, base_marks, source_columns, widened
 
 PART_ROWS = 1 << 20
 """Rows of one wide file: about a million, so that ten million samples are ten files."""
@@ -31,7 +32,7 @@ BASE_TYPES = {
     "items": pa.list_(ITEM_TYPE),
     "size_bytes": pa.int64(),
 }
-FORMAT = 1
+FORMAT = 2
 """Version of the wide layout; part of every table's digest."""
 
 
@@ -51,7 +52,8 @@ def table_digest(units: Sequence[UnitCells], columns: Sequence[Column]) -> str:
     for column in columns:
         hasher.update(f"{column.name}={column.mark}\n".encode())
     for unit in units:
-        names = sorted({f.location.name for f in (unit.base, *unit.fragments)})
+        # A fragment keeps its name when what had crashed is tried again; its failures tell the two apart.
+        names = sorted({f.location.name + f.transient for f in (unit.base, *unit.fragments)})
         hasher.update(f"{unit.key}:{','.join(names)}\n".encode())
     return hasher.hexdigest()
 
@@ -67,11 +69,12 @@ def compact(target: Location, units: Sequence[UnitCells], columns: Sequence[Colu
     for unit in units:
         for modality, count in unit.base.max_items.items():
             max_items[modality] = max(max_items.get(modality, 0), count)
-    passthrough = _passthrough([u.base for u in units])
+    passthrough = source_columns([u.base for u in units], BASE_TYPES, {c.name for c in columns})
     vectors = [c for c in columns if c.output.kind == "vector"]
     plain = [c for c in columns if c.output.kind != "vector"]
     absent = _with_absent_cells(units, columns)
-    parts = _write_parts(target, _tables(units, plain, passthrough, max_items, absent))
+    makers = {c.mark for c in columns}
+    parts = _write_parts(target, _tables(units, plain, passthrough, max_items, absent, makers))
     for column in vectors:
         _write_vectors(target, column, units)
     index = {
@@ -79,7 +82,7 @@ def compact(target: Location, units: Sequence[UnitCells], columns: Sequence[Colu
         "rows": sum(unit.rows for unit in units),
         "parts": parts,
         "max_items": max_items,
-        "passthrough": {name: str(kind) for name, kind in passthrough.items()},
+        "passthrough": {each.stored: str(each.kind) for each in passthrough},
         "units_digest": xxhash.xxh3_128_hexdigest("\n".join(unit.key for unit in units).encode()),
         "columns": [_describe(c, max_items, c.name in absent) for c in columns],
     }
@@ -107,33 +110,6 @@ def _is_list(column: Column, max_items: dict[str, int]) -> bool:
     return column.modality is not None and max_items.get(column.modality, 0) > 1
 
 
-def _passthrough(bases: Sequence[Fragment]) -> dict[str, pa.DataType]:
-    """Source columns over all units; where units disagree on a type, the wider one, at last text."""
-    types: dict[str, pa.DataType] = {}
-    for base in bases:
-        names = [name for mark, name in base.marks.items() if name not in BASE_TYPES and ":" in mark]
-        if not names:
-            continue
-        schema = base.read(names).schema
-        for field in schema:
-            known = types.get(field.name, field.type)
-            types[field.name] = _wider(known, field.type)
-    return types
-
-
-def _wider(a: pa.DataType, b: pa.DataType) -> pa.DataType:
-    if a == b:
-        return a
-    try:
-        return (
-            pa.unify_schemas([pa.schema([("x", a)]), pa.schema([("x", b)])], promote_options="permissive")
-            .field(0)
-            .type
-        )
-    except pa.ArrowTypeError:
-        return pa.string()
-
-
 def _with_absent_cells(units: Sequence[UnitCells], columns: Sequence[Column]) -> set[str]:
     """Names of columns of which some cells were never computed."""
     found = set()
@@ -148,13 +124,15 @@ def _with_absent_cells(units: Sequence[UnitCells], columns: Sequence[Column]) ->
 def _tables(
     units: Sequence[UnitCells],
     columns: Sequence[Column],
-    passthrough: dict[str, pa.DataType],
+    passthrough: Sequence[SourceColumn],
     max_items: dict[str, int],
     absent: set[str],
+    makers: set[str],
 ) -> Iterator[pa.Table]:
     ordinal = 0
+    wanted = {c.mark for c in columns}
+    everything = [*(SourceColumn(n, n, kind) for n, kind in BASE_TYPES.items()), *passthrough]
     for number, unit in enumerate(units):
-        wanted = {c.mark for c in columns}
         read = {f.location.url: f.read(_wanted_names(f, wanted)) for f in (unit.base, *unit.fragments)}
         base = read[unit.base.location.url]
         data: dict[str, Any] = {
@@ -162,9 +140,12 @@ def _tables(
             "unit": pa.array(np.full(unit.rows, number, np.int32)),
             "row": pa.array(np.arange(unit.rows, dtype=np.int32)),
         }
-        for name, kind in (BASE_TYPES | passthrough).items():
-            known = name in base.column_names
-            data[name] = base.column(name).cast(kind) if known else pa.nulls(unit.rows, kind)
+        marks = base_marks(unit.base)
+        for each in everything:
+            if each.name in marks:
+                data[each.stored] = widened(base.column(unit.base.marks[marks[each.name]]), each.kind)
+            else:
+                data[each.stored] = pa.nulls(unit.rows, each.kind)
         for column in columns:
             values, missing = _cells(column, unit, read)
             if _is_list(column, max_items):
@@ -175,7 +156,7 @@ def _tables(
             if column.name in absent:
                 data[f"{column.name}__absent"] = missing
         data[HASHES] = _hashes(unit, read)
-        data |= _failures(unit, read, columns)
+        data |= _failures(unit, read, makers)
         yield pa.table(data)
         ordinal += unit.rows
 
@@ -248,15 +229,15 @@ def _aggregates(column: Column, lists: pa.Array) -> dict[str, pa.Array]:
     }
 
 
-def _failures(unit: UnitCells, read: dict[str, pa.Table], columns: Sequence[Column]) -> dict[str, pa.Array]:
-    """Notes of all fragments merged, and what they mean for the sample.
+def _failures(unit: UnitCells, read: dict[str, pa.Table], marks: set[str]) -> dict[str, pa.Array]:
+    """Notes of all fragments merged, and what they mean for the sample; see `judge_notes`.
 
-    `failure` is the reason a sample fails whatever the policy: it could not be read, an operator broke on it,
-    or its only media item is unreadable. `item_errors` counts unreadable items of other samples.
+    `marks` are those of the table's columns: what other operators had to say in a fragment is not ours.
     """
-    ours = frozenset().union(*(c.operators for c in columns)) | {"", "read"}
     notes: dict[int, dict[tuple[Any, ...], dict[str, Any]]] = {}
-    for table in read.values():
+    for fragment in {f.location.url: f for f in (unit.base, *unit.fragments)}.values():
+        ours = frozenset().union(*(m for mark, m in fragment.makers.items() if mark in marks)) | {"", "read"}
+        table = read[fragment.location.url]
         column = table.column("notes").combine_chunks()
         rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
         for at, entries in zip(rows, column.take(pa.array(rows)).to_pylist(), strict=True):
@@ -269,8 +250,9 @@ def _failures(unit: UnitCells, read: dict[str, pa.Table], columns: Sequence[Colu
     errors = np.zeros(unit.rows, np.int32)
     merged: list[list[dict[str, Any]] | None] = [None] * unit.rows
     for row, found in notes.items():
-        merged[row] = list(found.values())
-        failure[row], errors[row] = judge_notes(merged[row] or [], items[row].as_py())
+        merged[row] = list(found.values()) or None
+        modalities = [item["modality"] for item in items[row].as_py()]
+        failure[row], errors[row] = judge_notes([Note(**n) for n in found.values()], modalities)
     return {
         "failure": pa.array(failure, pa.string()),
         "item_errors": pa.array(errors),
@@ -278,15 +260,23 @@ def _failures(unit: UnitCells, read: dict[str, pa.Table], columns: Sequence[Colu
     }
 
 
-def judge_notes(notes: list[dict[str, Any]], items: list[dict[str, Any]]) -> tuple[str | None, int]:
-    """The reason for which a sample fails outright, if any, and how many of its items are unreadable."""
+def judge_notes(notes: Sequence[Note], modalities: Sequence[str]) -> tuple[str | None, int]:
+    """Why a sample with items of these modalities fails whatever the policy, and how many of its items do not.
+
+    It fails where it could not be read, where an operator broke on it, and where its only medium (its only
+    item, where it has no media) is unreadable. Unreadable items of other samples are counted.
+    """
     for note in notes:
-        if note["kind"] in ("read", "error", "crash"):
-            return note["reason"], 0
-    unreadable = {n["item"]: n["reason"] for n in notes if n["kind"] == "unreadable"}
-    media = [i for i, item in enumerate(items) if item["modality"] in MEDIA_MODALITIES]
-    if unreadable and len(media) <= 1:
-        return next(iter(unreadable.values())), 0
+        if note.kind in ("read", "error", "crash"):
+            return note.reason, 0
+    unreadable: dict[int, str] = {}
+    for note in notes:
+        if note.kind == "unreadable":
+            unreadable.setdefault(note.item, note.reason)
+    media = [i for i, modality in enumerate(modalities) if modality in MEDIA_MODALITIES]
+    alone = media or [i for i, modality in enumerate(modalities) if modality == "text"]
+    if len(alone) == 1 and alone[0] in unreadable:
+        return unreadable[alone[0]], 0
     return None, len(unreadable)
 
 

@@ -11,14 +11,15 @@ import xxhash
 from numpy.typing import NDArray
 
 from sluice.operator import Registry
-from sluice.recipe.expression import Rule
+from sluice.recipe.check import FieldType
+from sluice.recipe.expression import Rule, fields_of, quote_name
 from sluice.recipe.steps import Dedup, DropItems, Keep, SampleStep, Step
 from sluice.storage import Location
 from sluice.store.fates import DROPPED, DUPLICATE, Fates, Mask, yields_of
 from sluice.store.groups import keep_order, resolve
-from sluice.store.items import View, drop_items
+from sluice.store.items import drop_items, unreadable_items
 from sluice.store.pairs import deduplicator_for, near_pairs
-from sluice.store.rules import judge_table, layout_of
+from sluice.store.rules import ABSENT, NULL, judge_table, layout_of, view_of
 from sluice.store.table import Table
 
 
@@ -29,19 +30,20 @@ def decide(
     registry: Registry,
     store: Location,
     *,
+    fields: Mapping[str, FieldType] | None = None,
     item_errors: str = "drop_item",
     upto: int | None = None,
     compare: bool = True,
 ) -> Fates:
     """The fates of a table's samples under these steps (their first `upto`), in order.
 
-    Rules are evaluated for every sample, so that all failing ones are known, not only the first. With
-    `compare=False` duplicates are resolved among stored pairs only, and samples that were never compared
-    are counted instead (`never_compared`).
+    Rules are evaluated for every sample, so that all failing ones are known, not only the first; `fields` are
+    the types by which they were checked (default: as stored). With `compare=False` duplicates are resolved
+    among stored pairs only, and samples that were never compared are counted instead (`never_compared`).
     """
     connection = table.connect()
-    fates = _start(connection, table, item_errors)
-    view = View("samples", layout_of(table))
+    fates = _start(connection, len(table), item_errors)
+    view = view_of(table, rules.values(), fields or {})
     for number, step in enumerate(steps[:upto]):
         if isinstance(step, Keep):
             # Rules that see the same items are judged in one query.
@@ -49,10 +51,15 @@ def decide(
                 waiting = _same_view(steps[:upto], number)
                 found = judge_table(connection, view.relation, [rules[n] for n in waiting], view.layout)
                 fates.verdicts |= dict(zip(waiting, found, strict=True))
+                fates.views |= dict.fromkeys(waiting, view)
             fates.keep_nulls[number] = step.nulls == "keep"
+            _mark_absent(fates, table, number, rules[number], connection)
             fates.set(fates.kept & fates.fails(number), number, DROPPED)
         elif isinstance(step, DropItems):
-            view, empty = drop_items(view, table, rules[number], step.nulls == "keep", connection)
+            nulls, before = step.nulls == "keep", fates.dropped_items
+            view, fates.dropped_items, empty = drop_items(
+                view, table, rules[number], nulls, before, connection
+            )
             left = np.zeros(len(table), bool)
             left[empty] = True
             fates.set(left & fates.kept, number, DROPPED)
@@ -60,9 +67,23 @@ def decide(
             _deduplicate(fates, table, number, step, registry, store, connection, compare)
         elif isinstance(step, SampleStep):
             fates.set(fates.kept & ~_sampled(table, step, fates.kept), number, DROPPED)
-    fates.dropped_items = view.dropped
     fates.yields = yields_of(steps, fates)
     return fates
+
+
+def _mark_absent(fates: Fates, table: Table, number: int, rule: Rule, connection: Any) -> None:
+    """A null over a field that was never measured is no verdict; of samples still kept that is counted."""
+    names = {found.name for found in fields_of(rule.expr)}
+    for name in sorted(n for n in names if n in table.columns and table.columns[n].absent):
+        sql = f"SELECT {quote_name(name + '__absent')} AS absent FROM samples"
+        absent = connection.sql(sql).to_arrow_table().column(0).to_numpy()
+        verdict = fates.verdicts[number].copy()
+        unknown = absent & (verdict == NULL)
+        waiting = int((unknown & fates.kept).sum())
+        if waiting:
+            fates.never_measured[name] = fates.never_measured.get(name, 0) + waiting
+        verdict[unknown & ~fates.kept] = ABSENT
+        fates.verdicts[number] = verdict
 
 
 def _same_view(steps: Sequence[Step], start: int) -> list[int]:
@@ -76,13 +97,23 @@ def _same_view(steps: Sequence[Step], start: int) -> list[int]:
     return found
 
 
-def _start(connection: Any, table: Table, item_errors: str) -> Fates:
+def _start(connection: Any, count: int, item_errors: str) -> Fates:
     """The samples that fail whatever the rules say; all others are kept so far."""
-    fates = Fates.all_kept(len(table))
-    condition = "failure IS NOT NULL" + (" OR item_errors > 0" if item_errors == "fail" else "")
-    sql = f"SELECT ordinal, coalesce(failure, 'an item is unreadable') FROM samples WHERE {condition}"
+    fates = Fates.all_kept(count)
+    if not count:
+        return fates
+    sql = "SELECT ordinal, failure FROM samples WHERE failure IS NOT NULL"
     for ordinal, reason in connection.execute(sql).fetchall():
         fates.fail(ordinal, reason)
+    if item_errors == "drop_item":
+        fates.unreadable_items, lost = unreadable_items(connection)
+        fates.dropped_items = fates.unreadable_items
+        for ordinal, reason in lost.items():
+            fates.fail(ordinal, reason)
+    elif item_errors == "fail":
+        sql = "SELECT ordinal, notes FROM samples WHERE item_errors > 0"
+        for ordinal, notes in connection.execute(sql).fetchall():
+            fates.fail(ordinal, next(n["reason"] for n in notes if n["kind"] == "unreadable"))
     return fates
 
 

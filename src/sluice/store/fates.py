@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.recipe.steps import Dedup, DropItems, Keep, SampleStep, Step
-from sluice.store.rules import Verdicts
+from sluice.store.rules import ABSENT, FAILS, NULL, Verdicts, View
 
 KEPT, DROPPED, DUPLICATE, FAILED = range(4)
 FATES = ("kept", "dropped", "duplicate", "failed")
 
 Mask = NDArray[np.bool_]
+ItemsGone = dict[int, set[tuple[str, int]]]
+"""By ordinal the items that are left out: (modality, index among the sample's items of it)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class RuleYield:
 
     `kept` is left after it and all before it; `first_failing` it was the first to drop; `alone` fail it,
     whatever else; `only_this` fail it and no other rule; `null` had nothing to judge; `absent` of those
-    were never measured because an earlier rule had dropped them.
+    were never measured because an earlier rule had dropped them, so that they neither pass nor fail.
     """
 
     step: int
@@ -55,8 +57,14 @@ class Fates:
     keep_nulls: dict[int, bool] = field(default_factory=dict)
     yields: list[RuleYield] = field(default_factory=list)
     never_compared: int = 0
-    dropped_items: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
-    """By ordinal the items that `drop_items` steps removed: (modality, index among the sample's items of it)."""
+    never_measured: dict[str, int] = field(default_factory=dict)
+    """By field how many samples reached a rule about it without ever having been measured."""
+    unreadable_items: ItemsGone = field(default_factory=dict)
+    """Items that are left out because they are unreadable."""
+    dropped_items: ItemsGone = field(default_factory=dict)
+    """All items left out: those, and what `drop_items` steps removed."""
+    views: dict[int, View] = field(default_factory=dict)
+    """The table as each rule saw it, by step."""
 
     @classmethod
     def all_kept(cls, n: int) -> Fates:
@@ -89,9 +97,9 @@ class Fates:
         return {"read": len(self.fate), **{name: int(found[i]) for i, name in enumerate(FATES)}}
 
     def fails(self, step: int) -> Mask:
-        """Which samples fail one rule (a null counts as the rule's `nulls` says)."""
+        """Which samples fail one rule (a null counts as the rule's `nulls` says; what is absent does not fail)."""
         verdict = self.verdicts[step]
-        failing: Mask = verdict == 0 if self.keep_nulls[step] else verdict < 1
+        failing: Mask = verdict == FAILS if self.keep_nulls[step] else (verdict == FAILS) | (verdict == NULL)
         return failing
 
 
@@ -139,7 +147,8 @@ def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
         left -= dropped_here
         name = step_name(number, step)
         if isinstance(step, Keep) and number in failing:
-            null = fates.verdicts[number] == -1
+            verdict = fates.verdicts[number]
+            null = verdict < FAILS
             found.append(
                 RuleYield(
                     number,
@@ -150,6 +159,7 @@ def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
                     alone=int(np.count_nonzero(failing[number])),
                     only_this=int(np.count_nonzero(failing[number] & once)),
                     null=int(np.count_nonzero(null if everything else null & judged)),
+                    absent=int(np.count_nonzero((verdict == ABSENT) & judged)),
                 )
             )
         elif isinstance(step, Dedup | SampleStep | DropItems):

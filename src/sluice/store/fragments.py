@@ -34,20 +34,22 @@ _FILE = b"sluice.fragment"
 HASHES = "item_hashes"
 """The pseudo-column of content hashes (one an item, null where its bytes were not read whole)."""
 HASHES_MARK = "xxh3-128.0"
-NOT_READ = "bytes not readable"
-"""Reason of an item whose bytes could not be fetched: it may well be readable another time."""
+NOT_READ = frozenset({"bytes not readable", "file not readable"})
+"""Reasons of what could not be fetched: it may well be readable another time."""
 
-OWN_COLUMNS = frozenset(
-    {"ordinal", "unit", "row", "size_bytes", "failure", "item_errors", "notes", HASHES, "id", "key", "items"}
-)
-"""Columns of fragments and wide tables that are ours; a source column of that name is called `source_…`."""
+OWN_COLUMNS = frozenset({"ordinal", "unit", "row", "size_bytes", "failure", "item_errors", "notes", HASHES})
+"""Columns of fragments and wide tables that are ours; a source column of such a name is called `source_…`."""
 
 
-def source_name(name: str, taken: Container[str] = OWN_COLUMNS) -> str:
-    """The name under which a source column is stored: its own, or `source_…` where that is taken."""
-    while name in taken:
-        name = f"source_{name}"
-    return name
+def source_names(names: Sequence[str], taken: Container[str] = OWN_COLUMNS) -> dict[str, str]:
+    """The names under which source columns are stored: their own, or `source_…` where those are taken."""
+    found = {}
+    for name in names:
+        free = name
+        while free in taken or (free != name and free in names):
+            free = f"source_{free}"
+        found[name] = free
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,10 @@ class Fragments:
             fields.append(pa.field(column.name, column.arrow, metadata=marked))
             arrays.append(_array(values, column))
         if base is not None:
-            measured = {f.name for f in fields}
+            free = source_names(base.column_names, {f.name for f in fields})
             for name in base.column_names:
                 mark = {_MARK: f"{base_mark}:{name}".encode()}
-                kind = base.schema.field(name).type
-                fields.append(pa.field(source_name(name, measured), kind, metadata=mark))
+                fields.append(pa.field(free[name], base.schema.field(name).type, metadata=mark))
                 arrays.append(base.column(name))
         if hashes is not None:
             fields.append(pa.field(HASHES, pa.list_(pa.string()), metadata={_MARK: HASHES_MARK.encode()}))
@@ -182,7 +183,7 @@ def _transient(rows: Sequence[int], notes: Sequence[Sequence[Note]]) -> str:
         f"{row} {n.item} {n.operator} {n.reason}"
         for row, of_row in zip(rows, notes, strict=True)
         for n in of_row
-        if n.kind == "crash" or n.reason == NOT_READ
+        if n.kind == "crash" or n.reason in NOT_READ
     ]
     return xxhash.xxh3_64_hexdigest("\n".join(found).encode()) if found else ""
 

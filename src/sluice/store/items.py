@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.recipe.expression import Rule, fields_of
+from sluice.recipe.expression import Rule, fields_of, quote_name
 from sluice.recipe.sql import Column as Place
-from sluice.recipe.sql import Layout, compile_items
+from sluice.recipe.sql import compile_items
+from sluice.sample import MEDIA_MODALITIES
+from sluice.store.fates import ItemsGone
+from sluice.store.rules import View
 from sluice.store.table import Table
 
 CONTENT = ("text", "image", "video", "audio")
 """Modalities of which a sample must have an item left to be worth keeping."""
 
 
-@dataclass
-class View:
-    """The table as rules see it at one step: a relation in SQL, its layout, and what was dropped so far.
-
-    `dropped` has for each ordinal the items gone, as (modality, index among the sample's items of it).
-    """
-
-    relation: str
-    layout: Layout
-    dropped: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
-
-
 def drop_items(
-    view: View, table: Table, rule: Rule, keep_nulls: bool, connection: Any
-) -> tuple[View, NDArray[np.int64]]:
-    """The view without the items that a rule drops, and the ordinals of samples left without content."""
+    view: View, table: Table, rule: Rule, keep_nulls: bool, gone_before: ItemsGone, connection: Any
+) -> tuple[View, ItemsGone, NDArray[np.int64]]:
+    """The view without the items that a rule drops, all items gone by then, and the samples left without content."""
     modality = _modality(rule, table)
     condition = compile_items(rule, view.layout)
     unknown = "FALSE" if keep_nulls else "TRUE"
@@ -54,10 +44,10 @@ def drop_items(
     gone = connection.execute(
         f"SELECT ordinal, gone FROM (SELECT ordinal, {found} AS gone FROM {masked}) WHERE len(gone) > 0"
     ).fetchall()
-    dropped = {o: set(items) for o, items in view.dropped.items()}
+    dropped = {o: set(items) for o, items in gone_before.items()}
     for ordinal, indices in gone:
         dropped.setdefault(ordinal, set()).update((modality, int(i)) for i in indices)
-    replaced = [f"{cut.format(c=_quoted(c))} AS {_quoted(c)}" for c in (*columns, positions)]
+    replaced = [f"{cut.format(c=quote_name(c))} AS {quote_name(c)}" for c in (*columns, positions)]
     relation = f"(SELECT * EXCLUDE (__gone) REPLACE ({', '.join(replaced)}) FROM {masked})"
     layout: dict[str, Place] = {
         name: replace(place, stored=frozenset()) if name in columns else place
@@ -65,7 +55,7 @@ def drop_items(
     }
     layout[positions] = Place(positions, is_list)
     empty = _left_empty(table, dropped, [o for o, _ in gone])
-    return View(relation, layout, dropped), empty
+    return View(relation, layout), dropped, empty
 
 
 def _modality(rule: Rule, table: Table) -> str:
@@ -84,16 +74,24 @@ def _with_positions(view: View, table: Table, modality: str, name: str) -> str:
     return f"(SELECT *, CASE WHEN {count} > 0 THEN 0 END AS {name} FROM {view.relation})"
 
 
-def _left_empty(
-    table: Table, dropped: Mapping[int, set[tuple[str, int]]], ordinals: list[int]
-) -> NDArray[np.int64]:
+def _left_empty(table: Table, dropped: ItemsGone, ordinals: list[int]) -> NDArray[np.int64]:
     empty = []
     for ordinal, row in zip(ordinals, table.rows(ordinals, ["items"]), strict=True):
         content = sum(item["modality"] in CONTENT for item in row["items"])
-        if len(dropped[ordinal]) >= content:
+        if sum(modality in CONTENT for modality, _ in dropped[ordinal]) >= content:
             empty.append(ordinal)
     return np.array(empty, np.int64)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def unreadable_items(connection: Any) -> tuple[ItemsGone, dict[int, str]]:
+    """Unreadable items of samples that have others, and why those of them fail that have no medium left."""
+    sql = "SELECT ordinal, [i.modality for i in items], notes FROM samples WHERE item_errors > 0"
+    gone: ItemsGone = {}
+    lost: dict[int, str] = {}
+    for ordinal, modalities, notes in connection.execute(sql).fetchall():
+        unreadable = {n["item"]: n["reason"] for n in reversed(notes) if n["kind"] == "unreadable"}
+        gone[ordinal] = {(modalities[i], modalities[:i].count(modalities[i])) for i in unreadable if i >= 0}
+        media = [i for i, modality in enumerate(modalities) if modality in MEDIA_MODALITIES]
+        if media and all(i in unreadable for i in media):
+            lost[ordinal] = unreadable[media[0]]
+    return gone, lost

@@ -14,7 +14,7 @@ import yaml
 
 from sluice.errors import StorageError, UsageError
 from sluice.operator import registry
-from sluice.read import Reader, Slice, open_reader
+from sluice.readers import Reader, Slice, open_reader
 from sluice.recipe.load import loads
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,51 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sluice.recipe.check import FieldType
-from sluice.recipe.expression import Rule
+from sluice.recipe.expression import Rule, fields_of, quote_name
 from sluice.recipe.sql import Column as Place
 from sluice.recipe.sql import Layout, compile_rule
 from sluice.store.table import Table
 
+ABSENT, NULL, FAILS, PASSES = -2, -1, 0, 1
 Verdicts = NDArray[np.int8]
-"""One rule's result a sample: 1 passes, 0 fails, −1 null."""
+"""One rule's result a sample: it passes, fails, is null, or looks at what was never measured."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The rows of a table as a rule sees them: a relation in SQL and where each field lies in it."""
+
+    relation: str
+    layout: Layout
+
+
+def view_of(table: Table, rules: Iterable[Rule], fields: Mapping[str, FieldType]) -> View:
+    """The whole table; source columns that hold other types than `fields` says are seen as of that type."""
+    named = {found.name for rule in rules for found in fields_of(rule.expr)}
+    kinds = {n: kind for n, kind in table.passthrough.items() if n in named and n in fields}
+    return View(_seen_as("samples", kinds, fields), layout_of(table))
+
+
+def _seen_as(relation: str, stored: Mapping[str, str], fields: Mapping[str, FieldType]) -> str:
+    """The relation with columns, given with their Arrow types, seen as what rules take them for.
+
+    A value that is not of its field's type is null. So is NaN, which DuckDB holds above every number.
+    """
+    replaced = []
+    for name, kind in stored.items():
+        wanted, column = fields[name].kind, quote_name(name)
+        if wanted == "number" and kind not in _WHOLE:
+            plain = column if kind in ("float", "double") else f"CAST({column} AS VARCHAR)"
+            number = f"TRY_CAST({plain} AS DOUBLE)"
+            replaced.append(f"CASE WHEN NOT isnan({number}) THEN {number} END AS {column}")
+        elif wanted == "bool" and kind != "bool":
+            replaced.append(f"TRY_CAST(CAST({column} AS VARCHAR) AS BOOLEAN) AS {column}")
+        elif wanted == "text" and kind not in ("string", "large_string"):
+            replaced.append(f"CAST({column} AS VARCHAR) AS {column}")
+    return f"(SELECT * REPLACE ({', '.join(replaced)}) FROM {relation})" if replaced else relation
+
+
+_WHOLE = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
 
 def layout_of(table: Table) -> Layout:
@@ -51,9 +90,10 @@ def judge(values: pa.Table, rules: Sequence[Rule], fields: Mapping[str, FieldTyp
     import duckdb
 
     layout = {n: Place(n, pa.types.is_list(values.schema.field(n).type)) for n in values.column_names}
+    kinds = {f.name: str(f.type) for f in values.schema if fields[f.name].level == "sample"}
     connection = duckdb.connect(":memory:")
     try:
         connection.register("micro_batch", values)
-        return judge_table(connection, "micro_batch", rules, layout)
+        return judge_table(connection, _seen_as("micro_batch", kinds, fields), rules, layout)
     finally:
         connection.close()

@@ -96,9 +96,7 @@ def write_selection(
     """
     connection = table.connect()
     margins = margins_of(table, steps, rules, connection)
-    layout = layout_of(table)
-    columns = [f"({compile_margin(atom, layout)}) / {m.scale!r} AS {m.column}" for m, atom in margins]
-    relation = connection.sql(f"SELECT {', '.join(['ordinal', 'id', 'key', *columns])} FROM samples")
+    relation = connection.sql(_margins_sql(margins, fates))
     names = [step_name(n, s) for n, s in enumerate(steps)]
     info = json.dumps([asdict(m) for m, _ in margins]).encode()
     with target.writer() as sink:
@@ -113,6 +111,21 @@ def write_selection(
             writer = pq.ParquetWriter(sink, empty.schema)
         writer.close()
     return [m for m, _ in margins]
+
+
+def _margins_sql(margins: Sequence[tuple[Margin, Atom]], fates: Fates) -> str:
+    """Every sample with its margins: each rule's over the items that it saw."""
+    by_view: dict[str, list[str]] = {}
+    for margin, atom in margins:
+        view = fates.views[margin.step]
+        column = f"({compile_margin(atom, view.layout)}) / {margin.scale!r} AS {margin.column}"
+        by_view.setdefault(view.relation, []).append(column)
+    first, *others = by_view or {"samples": []}
+    sql = f"SELECT {', '.join(['ordinal', 'id', 'key', *by_view.get(first, ())])} FROM {first}"
+    for relation in others:
+        more = f"SELECT ordinal, {', '.join(by_view[relation])} FROM {relation}"
+        sql = f"SELECT * FROM ({sql}) JOIN ({more}) USING (ordinal)"
+    return f"{sql} ORDER BY ordinal" if others else sql
 
 
 def _batches(relation: Any) -> Iterator[pa.Table]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from sluice.errors import MissingError, UsageError
 from sluice.operator import registry
-from sluice.recipe.check import Fields, FieldType, check
-from sluice.recipe.expression import fields_of
+from sluice.recipe.check import Fields, FieldType, check, check_items
+from sluice.recipe.expression import Rule, fields_of
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import Keep, Step
+from sluice.recipe.steps import DropItems, Keep
 from sluice.store.decide import decide
 from sluice.store.fates import Fates, step_name
 from sluice.store.opened import Run
 
 
 def with_rules(recipe: Recipe, rules: Sequence[str]) -> Recipe:
-    """The recipe with these rules in place of its own; its other steps stay, after them."""
-    kept: list[Step] = [Keep.model_validate({"rule": rule}) for rule in rules]
-    kept.extend(step for step in recipe.steps if not isinstance(step, Keep))
-    return recipe.replace(steps=tuple(kept))
+    """The recipe with these rules in place of its own, where its first one stood; its other steps stay."""
+    first = next((n for n, step in enumerate(recipe.steps) if isinstance(step, Keep)), 0)
+    others = [
+        [s for s in part if not isinstance(s, Keep)] for part in (recipe.steps[:first], recipe.steps[first:])
+    ]
+    ours = [Keep.model_validate({"rule": rule}) for rule in rules]
+    return recipe.replace(steps=(*others[0], *ours, *others[1]))
 
 
 def what_if(run: Run, rules: Sequence[str]) -> Fates:
@@ -28,27 +31,31 @@ def what_if(run: Run, rules: Sequence[str]) -> Fates:
 
     Duplicates are resolved anew among the new survivors by the stored pairs; `never_compared` counts those
     that no stored comparison covers. Raises RuleError for a wrong rule, MissingError for a field that this
-    run never measured.
+    run never measured, or not of samples that these rules ask about.
     """
     recipe = with_rules(run.recipe, rules)
     fields = field_types(run)
-    parsed = {}
+    checked = Fields(fields, {m: count > 1 for m, count in run.table.max_items.items()})
+    parsed: dict[int, Rule] = {}
     for number, step in enumerate(recipe.steps):
-        if isinstance(step, Keep):
-            rule = step.parsed
-            for found in fields_of(rule.expr):
+        if isinstance(step, Keep | DropItems):
+            for found in fields_of(step.parsed.expr):
                 _need_measured(run, found.name, fields)
-            multiple = {m: count > 1 for m, count in run.table.max_items.items()}
-            parsed[number] = check(rule, Fields(fields, multiple))
-    return decide(
+            is_keep = isinstance(step, Keep)
+            parsed[number] = check(step.parsed, checked) if is_keep else check_items(step.parsed, checked)[0]
+    fates = decide(
         run.table,
         recipe.steps,
         parsed,
         registry(),
         run.store,
+        fields=fields,
         item_errors=recipe.item_errors,
         compare=False,
     )
+    for name, count in fates.never_measured.items():
+        _refuse_absent(run, name, count)
+    return fates
 
 
 def field_types(run: Run) -> dict[str, FieldType]:
@@ -70,8 +77,6 @@ def field_types(run: Run) -> dict[str, FieldType]:
 
 def _need_measured(run: Run, name: str, fields: dict[str, FieldType]) -> None:
     if name in fields:
-        if name in run.table.columns and run.table.columns[name].absent:
-            _refuse_absent(run, name)
         return
     made_by = {o.name for spec in registry() for o in spec.outputs}
     if name in made_by:
@@ -82,16 +87,14 @@ def _need_measured(run: Run, name: str, fields: dict[str, FieldType]) -> None:
         )
 
 
-def _refuse_absent(run: Run, name: str) -> None:
-    column = f'"{name}__absent"'
-    (count,) = run.query(f"SELECT count(*) FILTER ({column}) AS n FROM samples").to_pylist()
-    if count["n"]:
-        raise MissingError(
-            f"{name!r} was never computed for {count['n']:,} of {len(run.table):,} samples: "
-            "a rule before it had dropped them",
-            where=run.place.output.url,
-            fix=f"measure it for all: `- measure: {{{name}: {{when: all}}}}`, then run the recipe again",
-        )
+def _refuse_absent(run: Run, name: str, count: int) -> NoReturn:
+    operator = next((c.operator for c in run.lock.columns if c.column == name), name)
+    raise MissingError(
+        f"{name!r} was never computed for {count:,} of the {len(run.table):,} samples that these rules ask "
+        "about: a rule of the run had dropped them before",
+        where=run.place.output.url,
+        fix=f"measure it for all: `- measure: {{{operator}: {{when: all}}}}`, then run the recipe again",
+    )
 
 
 def why(run: Run, key: str) -> list[dict[str, Any]]:
@@ -130,7 +133,9 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
                 for m in run.margins
                 if m.step == number
             ]
-            verdict = None if fate["fate"] == "failed" else name not in (fate["failing"] or [])
+            failing = name in (fate["failing"] or [])
+            unjudged = fate["fate"] == "failed" or (not failing and _is_absent(row, step))
+            verdict = None if unjudged else not failing
             rules.append({"name": name, "rule": step.rule, "passes": verdict, "margins": parts})
     twins = run.query(
         "SELECT key, similarity FROM fates WHERE duplicate_of = ? ORDER BY ordinal LIMIT 100", ordinal
@@ -156,6 +161,11 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
         "notes": row.get("notes") or [],
         "items": [{k: i[k] for k in ("modality", "name", "uri", "size")} for i in row["items"]],
     }
+
+
+def _is_absent(row: dict[str, Any], step: Keep) -> bool:
+    """Whether the rule looks at what was never measured of this sample."""
+    return any(row.get(f"{found.name}__absent") for found in fields_of(step.parsed.expr))
 
 
 def _scaled(margin: float | None, scale: float) -> float | None:
