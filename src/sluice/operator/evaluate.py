@@ -55,7 +55,8 @@ class Program:
     `open()` builds what they hold (models) once; calling the program measures a micro-batch and never raises
     for a sample's trouble. `beat`, where given, is a shared array of three int64: row, step and time
     (monotonic ns) of the call under way, so that a supervisor knows what a hung or killed worker was doing;
-    row −1 says that no single row is under way. Raises PlanError where two would make one column.
+    row −1 says that nothing is under way, −1 − n that one call takes n items. Raises PlanError where two would
+    make one column.
     """
 
     def __init__(self, instances: Sequence[Instance]) -> None:

@@ -40,8 +40,15 @@ class Run:
         self.seconds = [0.0] * steps
 
     def begin(self, row: int, step: int | None = None) -> None:
-        """Tell the supervisor what is under way; `row` is an index into the samples, −1 for none of them."""
-        self.beat[0] = self.rows[row] if row >= 0 else -1
+        """Tell the supervisor which sample is under way; `row` is an index into the samples."""
+        self._tell(self.rows[row], step)
+
+    def begin_batch(self, count: int, step: int) -> None:
+        """Tell the supervisor that one call takes so many items, and that no single one is under way."""
+        self._tell(-1 - count, step)
+
+    def _tell(self, row: int, step: int | None) -> None:
+        self.beat[0] = row
         if step is not None:
             self.beat[1] = step
         self.beat[2] = monotonic_ns()
@@ -136,7 +143,10 @@ def call_batch(step: Step, cells: list[Cell], run: Run) -> None:
     """Fill the cells' slots by one call for all, or one by one where that call fails."""
     if not cells:
         return
-    run.begin(cells[0].row if len(cells) == 1 else -1, step.code)
+    if len(cells) == 1:
+        run.begin(cells[0].row, step.code)
+    else:
+        run.begin_batch(len(cells), step.code)
     try:
         columns = [[cell.slots[i] for cell in cells] for i in step.inputs]
         values = step.call(*columns, **step.settings)  # type: ignore[misc]
@@ -164,7 +174,7 @@ def _as_note(error: Exception, name: str, cell: Cell) -> Note:
     if isinstance(error, StorageError):
         return Note("unreadable", "bytes not readable", str(error), name, cell.index)
     if isinstance(error, MemoryError):
-        return Note("crash", "out of memory", str(error), name, cell.index)
+        return Note("crash", f"{name}: out of memory", str(error), name, cell.index)
     reason = error.reason if isinstance(error, SampleError) else type(error).__name__
     return Note("error", f"{name}: {reason}", str(error), name, cell.index)
 

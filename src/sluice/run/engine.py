@@ -25,7 +25,8 @@ Beat: TypeAlias = MutableSequence[int]
 
 ROW, STEP, SINCE = 0, 1, 2
 NO_ROW = -1
-"""Value of `beat[ROW]` while no sample is under way: reading, writing, committing."""
+"""Value of `beat[ROW]` while no sample is under way: reading, writing, committing. NO_ROW − n stands for one
+call that takes n items at once."""
 
 
 def rest(beat: Beat) -> None:
@@ -41,9 +42,10 @@ class WorkerLimits:
     """What one worker may take before it is stopped.
 
     `sample_s`: seconds without a new row begun while a row is under way; then the worker is killed and that
-    sample counted as failed. `memory_mb`: MiB (2**20 bytes) of private memory beyond what the worker holds
-    once its job is open; None for no limit. `stall_s`: seconds without a beat while no row is under way
-    (a read from, or a write to, a store that hangs); generous, since a shard may be large and a link slow.
+    sample counted as failed. One call that takes n items has n times as long, and at most `stall_s`.
+    `memory_mb`: MiB (2**20 bytes) of private memory beyond what the worker holds once its job is open; None
+    for no limit. `stall_s`: seconds without a beat while no row is under way (a read from, or a write to, a
+    store that hangs); generous, since a shard may be large and a link slow.
     `codec`: what a header may promise before its bytes are decoded; None leaves the codec's own defaults.
     """
 

@@ -275,13 +275,13 @@ class Supervised(Generic[Task, Result]):
     # Deaths.
 
     def _check_time(self, process: _Process) -> Done[Task, Result] | None:
-        limits, row = self._launch.limits, process.beat[ROW]
+        row = process.beat[ROW]
         since = max(process.beat[SINCE], self._sent_ns)
-        allowed_s = limits.sample_s if row != NO_ROW else limits.stall_s
+        allowed_s = _allowed_s(self._launch.limits, row)
         if (monotonic_ns() - since) / 1e9 <= allowed_s:
             return None
-        reason = "time limit" if row != NO_ROW else "stalled"
-        death = self._death(process, reason, f"no sample begun for {allowed_s:g} s", overrun=row != NO_ROW)
+        reason = "stalled" if row == NO_ROW else "time limit"
+        death = self._death(process, reason, f"no progress for {allowed_s:g} s", overrun=row > NO_ROW)
         process.end(kill=True)
         if (process.beat[ROW], max(process.beat[SINCE], self._sent_ns)) != (row, since):
             death = self._death(process, "stalled", "", outside=True)  # it moved on just before it was killed
@@ -301,7 +301,7 @@ class Supervised(Generic[Task, Result]):
     ) -> Death:
         row, step = process.beat[ROW], process.beat[STEP]
         name = self._launch.job.step_name(step) if row != NO_ROW and step >= 0 else ""
-        return Death(reason, detail[-_DETAIL_CHARS:], row, name, outside, overrun)
+        return Death(reason, detail[-_DETAIL_CHARS:], max(row, NO_ROW), name, outside, overrun)
 
     def _bury(self, process: _Process) -> None:
         self._process = None
@@ -339,6 +339,13 @@ class Supervised(Generic[Task, Result]):
 # SIGKILL and SIGTERM are sent by people and by a kernel short of memory; 255 is what a child of a fork server
 # that was itself killed seems to have left with.
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 255)
+
+
+def _allowed_s(limits: WorkerLimits, row: int) -> float:
+    """How long what is under way may take: one sample, one call for several items, or anything else."""
+    if row == NO_ROW:
+        return limits.stall_s
+    return limits.sample_s if row > NO_ROW else min(limits.stall_s, limits.sample_s * (NO_ROW - row))
 
 
 def _order(task: object, move: Move) -> Order:
