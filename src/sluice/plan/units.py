@@ -34,7 +34,7 @@ def cut(
 ) -> Iterator[Unit]:
     """The units of a reader's source, in source order; those of the first `limit` samples where given.
 
-    A shard whose number of samples is not known before it is read is taken to have as many as are wanted.
+    Where listing could not tell how many samples a shard has, those of the first shards are counted by reading.
     """
     left = limit
     for index, part in enumerate(reader.slices()):
@@ -42,7 +42,7 @@ def cut(
             return
         yield unit_of(index, part, reader, settings or {}, left)
         if left is not None:
-            left -= left if part.samples is None else part.samples
+            left -= sum(1 for _ in islice(reader.read(part), left)) if part.samples is None else part.samples
 
 
 def unit_of(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sluice.errors import NotFoundError, RunError
 from sluice.run.engine import Engine
-from sluice.run.export import WriteJob, WriteReport, WriteTask
+from sluice.run.export import WriteJob, WriteReport, WriteTask, ledger_bytes
 from sluice.run.manifest import write_tasks
 from sluice.run.pack import Packing, pack
 from sluice.run.prepare import Prepared, writer_settings
@@ -79,7 +79,9 @@ def _unfinished(
     """Leave out shards that an earlier run finished with the same content."""
     for task in tasks:
         entry = _entry(prepared, task.index)
-        if entry is None or entry["digest"] != task.digest or not _files_stand(prepared, entry):
+        # What could not be read again may be there by now.
+        again = entry is None or entry["digest"] != task.digest or entry["failed"]
+        if entry is None or again or not _files_stand(prepared, entry):
             yield task
             continue
         size = sum(f["size"] for f in entry["files"])
@@ -110,16 +112,23 @@ def _fail_lost(packing: Packing, report: WriteReport, fates: Fates, shard_of: ND
 
 
 def _remove_stale(prepared: Prepared, shards: int) -> None:
-    """Delete shards that an earlier state of this output had beyond those of now, by its ledger."""
-    if not prepared.run.shards.exists():
+    """Delete, by the ledger, files of an earlier state of this output that are not part of it any more."""
+    entries = {int(e.path.partition(".")[0]): e.path for e in list(prepared.run.shards.list())}
+    found = {index: _entry(prepared, index) or {} for index in sorted(entries)}
+    gone = {index for index in found if index >= shards}
+    stale = {path for entry in found.values() for path in entry.get("replaced", ())}
+    stale |= {file["path"] for index in gone for file in found[index].get("files", ())}
+    if not stale and not gone:
         return
-    for entry in list(prepared.run.shards.list()):
-        index = int(entry.path.partition(".")[0])
-        stale = _entry(prepared, index) if index >= shards else None
-        if stale is not None:
-            for file in stale["files"]:
-                (prepared.run.output / file["path"]).delete()
-            (prepared.run.shards / entry.path).delete()
+    current = {f["path"] for index, e in found.items() if index not in gone for f in e.get("files", ())}
+    for path in sorted(stale - current):
+        (prepared.run.output / path).delete()
+    for index, entry in found.items():
+        place = prepared.run.shards / entries[index]
+        if index in gone:
+            place.delete()
+        elif entry.pop("replaced", None):
+            place.write(ledger_bytes(entry))
 
 
 def _describe_dataset(prepared: Prepared, table: Table, finished: dict[int, WriteReport]) -> None:

@@ -18,13 +18,13 @@ from sluice.plan import MeasurePass
 from sluice.plan.columns import Column
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import Keep
+from sluice.recipe.steps import DropItems
 from sluice.run.deliver import Delivery, deliver
 from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
 from sluice.run.prepare import Prepared
 from sluice.run.progress import Progress
-from sluice.store import Fates, Table, compact, decide, table_digest, write_selection
+from sluice.store import FATES, Fates, Table, compact, decide, table_digest, write_selection
 
 
 @dataclass
@@ -144,19 +144,13 @@ def _run_pass(
     """Measure what is missing; returns how many samples were measured now."""
     if not tasks:
         return 0
-    plan = prepared.plan
-    keep_nulls = {
-        n: step.nulls == "keep" for n, step in enumerate(prepared.recipe.steps) if isinstance(step, Keep)
-    }
     job = MeasureJob(
         prepared.source,
         measure_pass,
-        plan.rules,
-        keep_nulls,
-        plan.fields,
-        plan.columns,
+        prepared.plan,
         prepared.store.url,
         prepared.known.base_mark,
+        prepared.known.retry_failed,
     )
     total = _expected(tasks)
     seen, failed = 0, 0
@@ -206,7 +200,8 @@ def _stop_early(recipe: Recipe, seen: int, failed: int, options: Options) -> Non
 
 def _judge_failures(prepared: Prepared, fates: Fates, options: Options) -> None:
     counts = fates.counts()
-    _stop_early(prepared.recipe, 0, counts["failed"], options)
+    if options.strict:
+        _stop_early(prepared.recipe, counts["read"], counts["failed"], options)
     allowed = prepared.recipe.max_failed
     if allowed is not None and counts["failed"] > allowed * counts["read"]:
         raise TooManyFailuresError(
@@ -241,6 +236,22 @@ def _decide(prepared: Prepared, table: Table, upto: int | None) -> Fates:
     )
 
 
+def _levels(prepared: Prepared, table: Table, fates: Fates) -> dict[str, Any]:
+    """The equation of conservation of items, where a step drops some inside samples."""
+    if not any(isinstance(step, DropItems) for step in prepared.recipe.steps):
+        return {}
+    fate_of = {name: k for k, name in enumerate(FATES)}
+    items = table.connect().sql("SELECT len(items) AS n FROM samples").to_arrow_table().column(0).to_numpy()
+    counts = {name: int(items[fates.fate == k].sum()) for name, k in fate_of.items()}
+    for ordinal, gone in fates.dropped_items.items():
+        if fates.fate[ordinal] == fate_of["kept"]:
+            unreadable = len(fates.unreadable_items.get(ordinal, ()))
+            counts["kept"] -= len(gone)
+            counts["failed"] += unreadable
+            counts["dropped"] += len(gone) - unreadable
+    return {"levels": [{"name": "items", "read": int(items.sum()), **counts}]}
+
+
 def _cost(prepared: Prepared, clock: Clock) -> list[dict[str, Any]]:
     """Seconds by operator; of the run before, where this one found everything measured."""
     if not clock.operators and prepared.run.summary.exists():
@@ -257,11 +268,15 @@ def _summary(
     reasons: dict[str, int] = {}
     for reason in fates.reason.values():
         reasons[reason] = reasons.get(reason, 0) + 1
+    by_rule: dict[str, int] = {}
+    for each in fates.yields:  # steps may share a name
+        by_rule[each.name] = by_rule.get(each.name, 0) + each.first_failing
     seconds = perf_counter() - clock.started
     own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         **counts,
-        "by_rule": {y.name: y.first_failing for y in fates.yields},
+        **_levels(prepared, table, fates),
+        "by_rule": by_rule,
         "failures": dict(sorted(reasons.items(), key=lambda r: (-r[1], r[0]))),
         "output": prepared.run.output.url,
         "run": prepared.run.location.url,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
-from sluice.errors import StorageError
+from sluice.errors import NotFoundError, StorageError
 from sluice.readers import Slice
 from sluice.run.batches import with_root
 from sluice.run.engine import Beat, Quarantine, rest
@@ -74,9 +74,10 @@ class WriteJob:
         rest(beat)
         fields = from_ipc(task.fields) if task.fields is not None else None
         result = self._writer.write_shard(task.index, self._with_bytes(task), fields)
+        place = Location(self.ledger) / f"{task.index:05d}.json"
         entry = {"digest": task.digest, **_entry(result)}
-        name = f"{task.index:05d}.json"
-        (Location(self.ledger) / name).write(json.dumps(entry, indent=1, sort_keys=True).encode())
+        replaced = _replaced(place, {f.path for f in result.files})
+        place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))
         size = sum(f.size for f in result.files)
         return WriteReport(task.index, result.samples, size, result.failed)
 
@@ -139,6 +140,21 @@ def _entry(result: ShardResult) -> dict[str, Any]:
         "samples": result.samples,
         "failed": {str(k): v for k, v in result.failed.items()},
     }
+
+
+def ledger_bytes(entry: Mapping[str, Any]) -> bytes:
+    """An entry of the ledger as it is stored."""
+    return json.dumps(entry, indent=1, sort_keys=True).encode()
+
+
+def _replaced(place: Location, written: Container[str]) -> list[str]:
+    """Files of this shard's earlier state that it has no more: to be deleted once all shards are written."""
+    try:
+        before = json.loads(place.read())
+    except NotFoundError:
+        return []
+    files = {f["path"] for f in before["files"]} | set(before.get("replaced", ()))
+    return sorted(path for path in files if path not in written)
 
 
 def to_ipc(table: pa.Table) -> bytes:

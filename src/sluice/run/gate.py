@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,13 +57,52 @@ def groups(
     ]
 
 
-def covered(fragments: Sequence[Fragment], columns: Sequence[Column]) -> set[int]:
-    """Rows for which all of these columns are in the fragments already."""
-    rows: set[int] | None = None
-    for column in columns:
-        here: set[int] = set()
-        for fragment in fragments:
-            if column.mark in fragment.marks:
-                here |= set(fragment.read(["row"]).column("row").to_pylist())
-        rows = here if rows is None else rows & here
-    return rows or set()
+@dataclass(frozen=True)
+class GateColumns:
+    """The fields that gates look at: columns of this recipe, and what the source says of its samples."""
+
+    measured: Mapping[str, Column]
+    of_source: Mapping[str, str]
+    """Mark by name."""
+
+
+class Stored:
+    """What the store holds of one unit: values that gates look at, and for which rows dear columns are known."""
+
+    def __init__(self, fragments: Sequence[Fragment], columns: GateColumns) -> None:
+        self.fragments = fragments
+        marks = {name: column.mark for name, column in columns.measured.items()} | dict(columns.of_source)
+        self.values = {name: self._values(mark) for name, mark in marks.items()}
+        self._columns = columns
+
+    def _values(self, mark: str) -> dict[int, Any]:
+        found: dict[int, Any] = {}
+        for fragment in self.fragments:
+            if mark in fragment.marks:
+                table = fragment.read(["row", fragment.marks[mark]])
+                found |= zip(table.column("row").to_pylist(), table.column(1).to_pylist(), strict=True)
+        return found
+
+    def table(self, rows: Sequence[int]) -> pa.Table:
+        """The values of these rows, null where there are none."""
+        data: dict[str, Any] = {"row": pa.array(rows, pa.int64())}
+        for name, known in self.values.items():
+            values = [known.get(row) for row in rows]
+            column = self._columns.measured.get(name)
+            data[name] = pa.array(values, column.arrow) if column is not None else pa.array(values)
+        return pa.table(data)
+
+    def rows_of(self, base_mark: str) -> set[int]:
+        """All rows of the unit, by what the reader gave of it."""
+        return set(self._values(f"{base_mark}:id"))
+
+    def covered(self, columns: Sequence[Column]) -> set[int]:
+        """Rows for which all of these columns are known."""
+        rows: set[int] | None = None
+        for column in columns:
+            here: set[int] = set()
+            for fragment in self.fragments:
+                if column.mark in fragment.marks:
+                    here |= set(fragment.read(["row"]).column("row").to_pylist())
+            rows = here if rows is None else rows & here
+        return rows or set()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from sluice.operator import Measured, Program
-from sluice.plan import MeasurePass, Unit
+from sluice.plan import MeasurePass, Plan, Unit
 from sluice.plan.columns import Column, columns_of
 from sluice.readers import Reader, open_reader
-from sluice.recipe.check import FieldType
-from sluice.recipe.expression import Rule
+from sluice.recipe.steps import Keep
 from sluice.run.batches import base_table, hashes_of, joined, micro_batches, with_bytes_in_hand
 from sluice.run.engine import Beat, Quarantine, rest
-from sluice.run.gate import GateGroup, covered, groups
+from sluice.run.gate import GateColumns, GateGroup, Stored, groups
 from sluice.sample import Note, Sample
 from sluice.storage import Location
-from sluice.store.fragments import Fragment, Fragments
+from sluice.store.compact import judge_notes
+from sluice.store.fragments import Fragments
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class UnitReport:
     size_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def spend(self, seconds: Mapping[str, float]) -> None:
+        """Add seconds by operator."""
+        for name, more in seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + more
+
 
 @dataclass
 class _Cells:
@@ -68,7 +73,7 @@ class _Cells:
 
     def add(self, rows: Sequence[int], samples: Sequence[Sample], measured: Measured) -> None:
         self.rows.extend(rows)
-        self.notes.extend(measured.notes)
+        self.notes.extend([*s.notes, *found] for s, found in zip(samples, measured.notes, strict=True))
         for name in (c.name for c in self.columns):
             self.values.setdefault(name, []).extend(measured.columns[name])
         for sample, known in zip(samples, measured.hashes, strict=True):
@@ -88,11 +93,9 @@ class _UnitState:
     """One unit under way."""
 
     task: MeasureTask
-    fragments: list[Fragment]
     cells: _Cells
+    stored: Stored
     gated: list[tuple[GateGroup, _Cells, set[int]]]
-    stored: dict[str, dict[int, Any]] = field(default_factory=dict)
-    """What the store holds already of the fields that gates look at, by row."""
     base: list[pa.Table] = field(default_factory=list)
     report: UnitReport = field(default_factory=UnitReport)
 
@@ -104,17 +107,19 @@ class MeasureJob:
         self,
         source: SourceRef,
         measure_pass: MeasurePass,
-        rules: Mapping[int, Rule],
-        keep_nulls: Mapping[int, bool],
-        fields: Mapping[str, FieldType],
-        columns: Sequence[Column],
+        plan: Plan,
         store_url: str,
         base_mark: str,
+        retry_failed: bool = False,
     ) -> None:
         self.source, self.measure_pass = source, measure_pass
-        self.rules, self.keep_nulls, self.fields = dict(rules), dict(keep_nulls), dict(fields)
-        self.columns = {column.name: column for column in columns}
-        self.store_url, self.base_mark = store_url, base_mark
+        self.rules, self.fields = dict(plan.rules), dict(plan.fields)
+        self.columns = {column.name: column for column in plan.columns}
+        self.keep_nulls = {
+            n: step.nulls == "keep" for n, step in enumerate(plan.recipe.steps) if isinstance(step, Keep)
+        }
+        self.item_errors = plan.recipe.item_errors
+        self.store_url, self.base_mark, self.retry_failed = store_url, base_mark, retry_failed
 
     def open(self) -> None:
         """Open what this worker needs: the reader, the store, the programs."""
@@ -124,7 +129,11 @@ class MeasureJob:
         self._groups = groups(self.measure_pass, self.rules, self.keep_nulls)
         for group in self._groups:
             group.program.numbered_as_in(self._whole())
-        self._gate_fields = {name for group in self._groups for name in group.fields}
+        looked_at = {name for group in self._groups for name in group.fields}
+        self._gates = GateColumns(
+            {name: self.columns[name] for name in looked_at & self.columns.keys()},
+            {name: f"{self.base_mark}:{name}" for name in looked_at - self.columns.keys()},
+        )
 
     def step_name(self, step: int) -> str:
         """The operator that the beat's step number stands for."""
@@ -139,11 +148,13 @@ class MeasureJob:
         """Measure one unit and commit its fragments."""
         program = self._program(task.missing)
         state = self._state(task, program)
-        if self._nothing_to_read(state):
+        wanted = self._rows_to_read(state)
+        if wanted is not None and not wanted:
             return state.report
-        wanted = set(task.rows) if task.rows is not None else None
+        # Where bytes are read for all anyway, the dear operators share that read.
+        shared = state.gated and any(self.measure_pass.cheap[i].cost != "header" for i in task.missing)
         for rows, found in micro_batches(self._reader, task.unit, wanted, beat):
-            samples = [with_bytes_in_hand(s) for s in found] if state.gated else found
+            samples = [with_bytes_in_hand(s) for s in found] if shared else found
             self._measure(state, program, rows, samples, beat, quarantined)
         rest(beat)
         self._commit(state)
@@ -159,7 +170,7 @@ class MeasureJob:
         """Measure some rows of a task and keep nothing, to find out which of them kills a worker."""
         programs = [self._program(task.missing), *(group.program for group in self._groups)]
         for numbers, samples in micro_batches(self._reader, task.unit, set(rows), beat):
-            good = [k for k, s in enumerate(samples) if not s.notes]
+            good = [k for k, s in enumerate(samples) if not _is_unread(s)]
             for program in programs:
                 program([samples[k] for k in good], rows=[numbers[k] for k in good], beat=beat)
 
@@ -171,18 +182,26 @@ class MeasureJob:
 
     def _state(self, task: MeasureTask, program: Program) -> _UnitState:
         fragments = self._fragments.stored(task.unit.key) if self._groups else []
+        stored = Stored([f for f in fragments if not (self.retry_failed and f.transient)], self._gates)
         gated = []
         for group in self._groups:
             columns = tuple(columns_of(group.instances))
-            gated.append((group, _Cells(columns), covered(fragments, columns)))
-        stored = {
-            name: _stored_values(fragments, self.columns[name])
-            for name in self._gate_fields & self.columns.keys()
-        }
-        return _UnitState(task, fragments, _Cells(tuple(columns_of(program.instances))), gated, stored)
+            gated.append((group, _Cells(columns), stored.covered(columns)))
+        return _UnitState(task, _Cells(tuple(columns_of(program.instances))), stored, gated)
 
-    def _nothing_to_read(self, state: _UnitState) -> bool:
-        return not state.task.missing and not state.task.needs_base and not state.gated
+    def _rows_to_read(self, state: _UnitState) -> set[int] | None:
+        """The rows to be read (None: all): where only dear columns lack, those that pass their gates."""
+        task = state.task
+        if task.missing or task.needs_base:
+            return set(task.rows) if task.rows is not None else None
+        rows = list(task.rows) if task.rows is not None else sorted(state.stored.rows_of(self.base_mark))
+        values = state.stored.table(rows)
+        wanted: set[int] = set()
+        # A later group's gates include the earlier ones', so that what those lack is read in any case.
+        for group, _, done in state.gated:
+            passing = group.passing(values.select(sorted(group.fields)), self.fields)
+            wanted |= {row for row, passes in zip(rows, passing, strict=True) if passes} - done
+        return wanted
 
     def _measure(
         self,
@@ -193,62 +212,96 @@ class MeasureJob:
         beat: Beat,
         quarantined: Mapping[int, Quarantine],
     ) -> None:
-        good = [k for k, s in enumerate(samples) if rows[k] not in quarantined and not s.notes]
+        blamed = self._blamed(state, quarantined)
+        good = [k for k, s in enumerate(samples) if rows[k] not in blamed and not _is_unread(s)]
         measured = program([samples[k] for k in good], rows=[rows[k] for k in good], beat=beat)
-        _add_in_order(state.cells, rows, samples, good, measured, quarantined)
-        for name, seconds in measured.seconds.items():
-            state.report.seconds[name] = state.report.seconds.get(name, 0.0) + seconds
-        if state.gated:
-            self._measure_gated(state, [rows[k] for k in good], [samples[k] for k in good], measured, beat)
+        _add_in_order(state.cells, rows, samples, good, measured, blamed)
+        state.report.spend(measured.seconds)
+        base = base_table(samples, self.source.root)
         if state.task.needs_base:
-            state.base.append(base_table(samples, self.source.root))
+            state.base.append(base)
+        failed = self._failed(samples, state.cells.notes[-len(samples) :])
+        if state.gated:
+            at = pa.array(good, pa.int64())
+            values = self._gate_values(state, [rows[k] for k in good], base.take(at), measured)
+            notes = self._measure_gated(state, [samples[k] for k in good], values, beat, quarantined)
+            failed |= {good[k] for k in self._failed([samples[k] for k in good], notes)}
         state.report.samples += len(samples)
         state.report.size_bytes += sum(sample.size_bytes for sample in samples)
-        state.report.failed += sum(_is_failure(notes) for notes in state.cells.notes[-len(samples) :])
+        state.report.failed += len(failed)
+
+    def _blamed(self, state: _UnitState, quarantined: Mapping[int, Quarantine]) -> Mapping[int, Quarantine]:
+        """Rows that must not be measured at all: not those that only a dear operator cannot bear."""
+        if not state.gated:
+            return quarantined
+        dear = {name for group, _, _ in state.gated for name in group.program.step_names}
+        if state.cells.columns or state.task.needs_base:
+            dear -= {name for i in state.task.missing for name in self._names(i)}
+            return {row: q for row, q in quarantined.items() if q.step not in dear}
+        return {}  # no other operator runs now, and no other fragment would hold the reason
+
+    def _names(self, cheap: int) -> Iterator[str]:
+        return (i.alias or i.spec.name for i in self.measure_pass.cheap[cheap].closure())
+
+    def _failed(self, samples: Sequence[Sample], notes: Sequence[Sequence[Note]]) -> set[int]:
+        """Which of the samples these notes let fail."""
+        failed = set()
+        for k, (sample, found) in enumerate(zip(samples, notes, strict=True)):
+            if found:
+                reason, errors = judge_notes(found, [item.modality for item in sample.items])
+                if reason is not None or (errors and self.item_errors == "fail"):
+                    failed.add(k)
+        return failed
 
     def _measure_gated(
         self,
         state: _UnitState,
-        rows: list[int],
-        samples: list[Sample],
-        measured: Measured,
+        samples: Sequence[Sample],
+        values: pa.Table,
         beat: Beat,
-    ) -> None:
-        """Run each group of dear operators on the rows that pass its gates and are not known yet."""
-        values = self._gate_values(state, rows, samples, measured)
+        quarantined: Mapping[int, Quarantine],
+    ) -> list[list[Note]]:
+        """Run each group of dear operators on the rows that pass its gates and are not known yet.
+
+        Returns the notes that it made on each sample.
+        """
+        rows = values.column("row").to_pylist()
+        notes: list[list[Note]] = [[] for _ in rows]
         for group, cells, done in state.gated:
             passing = group.passing(values.select(sorted(group.fields)), self.fields)
             todo = [k for k, row in enumerate(rows) if passing[k] and row not in done]
-            if todo:
-                chosen = [samples[k] for k in todo]
-                result = group.program(chosen, rows=[rows[k] for k in todo], beat=beat)
-                cells.add([rows[k] for k in todo], chosen, result)
-                values = self._joined(values, todo, result)
-                for name, seconds in result.seconds.items():
-                    state.report.seconds[name] = state.report.seconds.get(name, 0.0) + seconds
+            if not todo:
+                continue
+            good = [i for i, k in enumerate(todo) if rows[k] not in quarantined]
+            run = [todo[i] for i in good]
+            result = group.program([samples[k] for k in run], rows=[rows[k] for k in run], beat=beat)
+            _add_in_order(
+                cells, [rows[k] for k in todo], [samples[k] for k in todo], good, result, quarantined
+            )
+            for k, found in zip(todo, cells.notes[-len(todo) :], strict=True):
+                notes[k] += found
+            values = self._joined(values, run, result)
+            state.report.spend(result.seconds)
+        return notes
 
     def _gate_values(
-        self, state: _UnitState, rows: Sequence[int], samples: Sequence[Sample], measured: Measured
+        self, state: _UnitState, rows: Sequence[int], base: pa.Table, measured: Measured
     ) -> pa.Table:
         """The fields that gates look at, for these rows: just measured, stored, or of the sample itself."""
-        data: dict[str, Any] = {
-            "key": pa.array([s.key for s in samples], pa.string()),
-            "id": pa.array([s.id for s in samples], pa.string()),
-            "size_bytes": pa.array([s.size_bytes for s in samples], pa.int64()),
+        values = state.stored.table(rows)
+        just_made = {
+            name: pa.array(measured.columns[name], column.arrow)
+            for name, column in self._gates.measured.items()
+            if name in measured.columns
         }
-        for name in self._gate_fields - data.keys():
-            if name in measured.columns:
-                data[name] = pa.array(measured.columns[name], self.columns[name].arrow)
-            elif name in self.columns:
-                known = state.stored[name]
-                data[name] = pa.array([known.get(row) for row in rows], self.columns[name].arrow)
-            else:
-                data[name] = pa.array([s.fields.get(name) for s in samples])
-        return pa.table(data)
+        of_samples = {n: base.column(n) for n in self._gates.of_source if n in base.column_names}
+        for name, column in (just_made | of_samples).items():
+            values = values.set_column(values.schema.get_field_index(name), name, column)
+        return values
 
     def _joined(self, values: pa.Table, todo: Sequence[int], result: Measured) -> pa.Table:
         """The gate values with the columns a group just made; rows it did not run on stay as they are stored."""
-        for name in self._gate_fields & result.columns.keys():
+        for name in self._gates.measured.keys() & result.columns.keys():
             spread = values.column(name).to_pylist()
             for at, value in zip(todo, result.columns[name], strict=True):
                 spread[at] = value
@@ -276,7 +329,16 @@ class MeasureJob:
         for _, cells, _ in state.gated:
             if cells.rows:
                 columns = [(c, cells.values[c.name]) for c in cells.columns]
-                write(key, of_rows=NEVER_WHOLE, rows=cells.rows, columns=columns, notes=cells.notes)
+                name = write(key, of_rows=NEVER_WHOLE, rows=cells.rows, columns=columns, notes=cells.notes)
+                if self.retry_failed:
+                    self._forget_crashes(key, cells.columns[0].mark, name)
+
+    def _forget_crashes(self, key: str, mark: str, written: str) -> None:
+        """Delete partial fragments of what crashed before and has now been tried again."""
+        for fragment in self._fragments.stored(key):
+            old = fragment.transient and not fragment.whole and mark in fragment.marks
+            if old and fragment.location.name != written:
+                fragment.location.delete()
 
 
 NEVER_WHOLE = 1 << 40
@@ -313,15 +375,6 @@ def _add_in_order(
         cells.add([row], [sample], one)
 
 
-def _is_failure(notes: Sequence[Note]) -> bool:
-    return any(n.kind != "declined" for n in notes)
-
-
-def _stored_values(fragments: Sequence[Fragment], column: Column) -> dict[int, Any]:
-    """What the store holds of one column of a unit, by row."""
-    found: dict[int, Any] = {}
-    for fragment in fragments:
-        if column.mark in fragment.marks:
-            table = fragment.read(["row", fragment.marks[column.mark]])
-            found |= zip(table.column("row").to_pylist(), table.column(1).to_pylist(), strict=True)
-    return found
+def _is_unread(sample: Sample) -> bool:
+    """Whether there is no sample to measure: reading it went wrong as a whole, not for one of its items."""
+    return any(note.kind == "read" for note in sample.notes)

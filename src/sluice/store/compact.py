@@ -229,6 +229,10 @@ def _aggregates(column: Column, lists: pa.Array) -> dict[str, pa.Array]:
     }
 
 
+_NO_OPERATOR = frozenset({"", "read", "reading"})
+"""What notes name that blame no operator: the reader, or nothing in particular."""
+
+
 def _failures(unit: UnitCells, read: dict[str, pa.Table], marks: set[str]) -> dict[str, pa.Array]:
     """Notes of all fragments merged, and what they mean for the sample; see `judge_notes`.
 
@@ -236,7 +240,7 @@ def _failures(unit: UnitCells, read: dict[str, pa.Table], marks: set[str]) -> di
     """
     notes: dict[int, dict[tuple[Any, ...], dict[str, Any]]] = {}
     for fragment in {f.location.url: f for f in (unit.base, *unit.fragments)}.values():
-        ours = frozenset().union(*(m for mark, m in fragment.makers.items() if mark in marks)) | {"", "read"}
+        ours = frozenset().union(*(m for mark, m in fragment.makers.items() if mark in marks)) | _NO_OPERATOR
         table = read[fragment.location.url]
         column = table.column("notes").combine_chunks()
         rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
