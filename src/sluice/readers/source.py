@@ -66,7 +66,8 @@ class Source:
         if self.names is not None:
             yield from self._named(self.names)
             return
-        matches = re.compile("|".join(f"(?:{glob_to_regex(p)})" for p in self.patterns or ("**",)))
+        pattern = "|".join(f"(?:{glob_to_regex(p)})" for p in self.patterns or ("**",))
+        matches = re.compile(pattern, re.DOTALL)  # a name may hold a newline
         deep = self.patterns is None or any("/" in p or "**" in p for p in self.patterns)
         for entry in self.root.list(recursive=deep):
             if not is_hidden(entry.path) and matches.fullmatch(entry.path):
