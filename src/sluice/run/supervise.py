@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -19,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import RawArray
 from time import monotonic, monotonic_ns
+from types import ModuleType
 from typing import Any, Generic, cast
 
 from sluice.errors import RunError, SluiceError
@@ -98,7 +100,8 @@ class _Process:
             name="sluice-worker",
         )
         try:
-            self.process.start()
+            with _main_module(wanted=b"__main__" in launch.payload):
+                self.process.start()
         finally:
             theirs.close()
         self.pid = self.process.pid
@@ -123,6 +126,24 @@ class _Process:
         self.said.seek(0, os.SEEK_END)
         self.said.seek(max(0, self.said.tell() - _DETAIL_CHARS))
         return self.said.read().decode("utf-8", "replace").strip()
+
+
+@contextmanager
+def _main_module(wanted: bool) -> Iterator[None]:
+    """Let a worker that starts now import the main script, or not.
+
+    A worker of multiprocessing runs the main script once more, for what it may define. Only a job that holds
+    something of it needs that: for all others it costs its imports again, and a script without a guard, as
+    people write them, would start a run in each of its workers. A worker is told of the script that stands
+    in `sys.modules` when it starts; an empty stand-in has none.
+    """
+    main = sys.modules["__main__"]
+    if not wanted:
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class Supervised(Generic[Task, Result]):
