@@ -224,15 +224,16 @@ def test_a_script_run_ends_cleanly_and_quietly(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "10\n", "")
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+def test_a_script_that_defines_its_job_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from engine_jobs import Rows, RowsJob\n"
         "from sluice.run.local import LocalEngine\n"
+        "class Own(RowsJob): pass\n"
         "with LocalEngine(2) as engine:\n"
-        "    print(len(list(engine.run(RowsJob(), [Rows(str(i)) for i in range(10)]))))\n"
+        "    print(len(list(engine.run(Own(), [Rows(str(i)) for i in range(10)]))))\n"
     )
     ended = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
