@@ -104,6 +104,14 @@ class NotFoundError(StorageError):
     """There is nothing at that location."""
 
 
+class UnavailableError(SluiceError):
+    """An object store does not answer, after all retries; nothing can be said of the bytes that it holds.
+
+    Not a StorageError, so that nothing that turns unreadable bytes into a failed sample catches it: it ends the
+    run, and the same command continues when the store is back.
+    """
+
+
 class RunError(SluiceError):
     """A run ended without what it promised."""
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluice.errors import MissingError, NotFoundError, StorageError
+from sluice.errors import MissingError, NotFoundError, StorageError, UnavailableError
 from sluice.storage import Location
 from sluice.storage.connect import Patience
 from sluice.storage.remote import Bucket
@@ -328,5 +328,5 @@ def test_half_given_credentials(
 def test_an_endpoint_that_is_gone_gives_up(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     bucket = Bucket("s3", "bucket", Patience(connect_s=1, retries=1, backoff_s=0.01, total_s=2))
-    with pytest.raises(StorageError, match="network"):
+    with pytest.raises(UnavailableError, match="network"):
         bucket.read("f")

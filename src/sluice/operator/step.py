@@ -9,7 +9,7 @@ from typing import Any
 
 import xxhash
 
-from sluice.errors import Declined, SampleError, StorageError, UnreadableError
+from sluice.errors import Declined, SampleError, StorageError, UnavailableError, UnreadableError
 from sluice.operator.instance import Instance
 from sluice.operator.value import storable
 from sluice.sample import Item, Note, Sample
@@ -87,6 +87,8 @@ def _encoded(cell: Cell, run: Run) -> bytes | Note:
         if cell.item is None or cell.item.media is None:
             raise UnreadableError(*_NO_BYTES)
         data = cell.item.media.read()
+    except UnavailableError:
+        raise  # no sample's doing
     except Exception as error:  # noqa: BLE001 - whatever a read raises becomes this item's counted failure
         return run.note(cell, _as_note(error, "read", cell))
     run.hashes[cell.row][cell.index] = xxhash.xxh3_128_hexdigest(data)
@@ -135,6 +137,8 @@ def call_item(step: Step, cell: Cell, run: Run) -> Any:
     try:
         value = step.call(*[slots[i] for i in step.inputs], **step.settings)  # type: ignore[misc]
         return _checked(value, step, cell, run)
+    except UnavailableError:
+        raise  # no sample's doing
     except Exception as error:  # noqa: BLE001 - whatever an operator raises becomes this sample's counted failure
         return run.note(cell, _as_note(error, step.name, cell))
 
@@ -152,6 +156,8 @@ def call_batch(step: Step, cells: list[Cell], run: Run) -> None:
         values = step.call(*columns, **step.settings)  # type: ignore[misc]
         if len(values) != len(cells):
             raise ValueError(f"returned {len(values)} values for {len(cells)} items")
+    except UnavailableError:
+        raise  # no sample's doing
     except Exception as error:  # noqa: BLE001 - see call_item; a batch that fails is retried item by item
         if len(cells) > 1:
             for cell in cells:

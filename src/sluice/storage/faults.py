@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sluice.errors import NotFoundError, StorageError
+from sluice.errors import NotFoundError, StorageError, UnavailableError
 
 _LOCAL: dict[int, tuple[str, str]] = {
     errno.ENOENT: ("no such file or folder", "check the path"),
@@ -31,6 +31,9 @@ _LOCAL: dict[int, tuple[str, str]] = {
     errno.ENXIO: ("is not a regular file", "name a regular file"),
     errno.ESPIPE: ("is not a regular file", "name a regular file"),
 }
+
+_STORE_IS_DOWN = {"GenericError", "TimeoutError", "ConnectionError"}
+"""Names of obstore's errors for server errors, stalls and lost connections that outlast its retries."""
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
 
@@ -57,8 +60,8 @@ def one_sentence(error: BaseException) -> str:
     return " ".join(str(error).split("\n\nDebug source", 1)[0].split())[:400]
 
 
-def from_store_error(error: BaseException, url: str) -> StorageError:
-    """The error to raise for what obstore raised at `url`."""
+def from_store_error(error: BaseException, url: str) -> StorageError | UnavailableError:
+    """The error to raise for what obstore raised at `url`: of this place, or of its whole store."""
     said = one_sentence(error)
     if "NoSuchBucket" in said or "ContainerNotFound" in said:
         return NotFoundError("there is no such bucket", where=url, fix="create the bucket, or check its name")
@@ -93,7 +96,9 @@ def from_store_error(error: BaseException, url: str) -> StorageError:
             where=url,
             fix="the file is truncated or changed since it was indexed; restore it, or index it again",
         )
-    return StorageError(said, where=url, fix="check the network and the endpoint, then run again")
+    # Web sources name many servers, of which some are always down: there it is that one file's trouble.
+    kind = UnavailableError if name in _STORE_IS_DOWN and not url.startswith("http") else StorageError
+    return kind(said, where=url, fix="check the network and the endpoint, then run again")
 
 
 @contextmanager
