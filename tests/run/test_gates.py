@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_pictures import make_source
+from journey_operators import FLAKY, SCORED
+from journey_operators import operators as operators_of_journeys
+from journeys import fates_of, go, measured, sizes, values_of, write_source
+from small_pictures import make_source, picture
 
+from sluice.errors import MissingError
 from sluice.operator import Registry, registry
 from sluice.recipe.load import loads
 from sluice.run import run
+from sluice.store.opened import Run
+from sluice.store.whatif import what_if, why
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hostile"))
 from operators_hostile import image_fragile_score
@@ -70,3 +78,153 @@ def test_other_settings_of_a_stored_column_are_not_taken_for_its_own(
     assert summary(tmp_path, loose + SCORE, operators)["kept"] == 0
     for _ in range(2):  # the second time everything is known
         assert summary(tmp_path, tight + SCORE, operators, update=True)["kept"] == 9
+
+
+# What dear operators are called for: `SCORED` holds the sizes of the files they saw.
+
+DEAR = "  - keep: image_width_px >= %d\n  - keep: image_dear_score >= 0"
+
+
+@pytest.fixture
+def dear(tmp_path: Path) -> Path:
+    SCORED.clear()
+    write_source(tmp_path / "in", "folder", sizes(30, 40, 50, 60, 70))
+    return tmp_path
+
+
+def scored() -> list[int]:
+    seen = list(SCORED)
+    SCORED.clear()
+    return seen
+
+
+def size_of(folder: Path, number: int) -> int:
+    return (folder / f"in/s{number:02d}.jpg").stat().st_size
+
+
+def test_only_survivors_are_scored_and_a_looser_rule_scores_the_new_ones(dear: Path) -> None:
+    first = go(dear, DEAR % 60, operators=operators_of_journeys())
+    assert scored() == [size_of(dear, 3), size_of(dear, 4)]
+    assert (first["kept"], [y["absent"] for y in first["yields"]]) == (2, [0, 3])
+    assert [(y["alone"], y["null"]) for y in first["yields"]] == [(3, 0), (0, 3)]
+    looser = go(dear, DEAR % 50, operators=operators_of_journeys(), update=True)
+    assert scored() == [size_of(dear, 2)]
+    assert (looser["kept"], measured(looser)) == (3, 1)
+    again = go(dear, DEAR % 50, operators=operators_of_journeys())
+    assert (again["kept"], measured(again), scored()) == (3, 0, [])
+    tighter = go(dear, DEAR % 70, operators=operators_of_journeys(), update=True)
+    assert (tighter["kept"], measured(tighter), scored()) == (1, 0, [])
+
+
+def test_absent_is_neither_passed_nor_failed(dear: Path) -> None:
+    go(dear, DEAR % 60, operators=operators_of_journeys())
+    fates = fates_of(dear / "out")
+    assert fates["s00"]["failing"] == ["image_width_px >= 60"]
+    run = Run.open(str(dear / "out"))
+    (told,) = why(run, "s00")
+    assert [rule["passes"] for rule in told["rules"]] == [False, None]
+    assert told["values"]["image_dear_score"] is None
+
+
+def test_what_if_refuses_what_was_never_measured_and_only_that(dear: Path) -> None:
+    go(dear, DEAR % 60, operators=operators_of_journeys())
+    run = Run.open(str(dear / "out"))
+    for width, kept in ((60, 2), (70, 1)):
+        rules = [f"image_width_px >= {width}", "image_dear_score >= 0"]
+        assert what_if(run, rules).counts()["kept"] == kept
+    with pytest.raises(MissingError, match="never computed for 2 of the 5 samples") as caught:
+        what_if(run, ["image_width_px >= 40", "image_dear_score >= 0"])
+    assert "{image_dear_score: {when: all}}" in caught.value.fix
+    # Whoever has been dropped by a cheaper rule is not asked about.
+    rules = ["image_width_px >= 40", "image_width_px >= 999 and image_dear_score >= 0"]
+    assert what_if(run, rules).counts()["dropped"] == 5
+
+
+def test_when_all_lifts_the_gate(dear: Path) -> None:
+    lifted = "  - measure: [{image_dear_score: {when: all}}]\n" + DEAR % 60
+    found = go(dear, lifted, operators=operators_of_journeys())
+    assert sorted(scored()) == sorted(size_of(dear, k) for k in range(5))
+    assert [y["absent"] for y in found["yields"]] == [0, 0]
+    run = Run.open(str(dear / "out"))
+    assert what_if(run, ["image_dear_score >= 0"]).counts()["kept"] == 5
+
+
+def test_after_a_dedup_only_its_survivors_are_scored(dear: Path) -> None:
+    shutil.copy(dear / "in/s04.jpg", dear / "in/s05.jpg")
+    steps = "  - keep: image_width_px >= 60\n  - dedup: image_content_hash\n  - keep: image_dear_score >= 0"
+    found = go(dear, steps, operators=operators_of_journeys())
+    assert scored() == [size_of(dear, 3), size_of(dear, 4)]
+    assert (found["kept"], found["duplicate"]) == (2, 1)
+    assert [s["name"] for s in found["steps"] if s["name"].startswith("measure")] == ["measure", "measure 2"]
+    assert measured(go(dear, steps, operators=operators_of_journeys())) == 0
+    assert scored() == []
+
+
+def test_a_rule_behind_drop_items_gates_nothing(tmp_path: Path) -> None:
+    """What the rule will see is known only once the items are gone."""
+    SCORED.clear()
+    write_source(tmp_path / "in", "folder", [{"a.jpg": picture(1, 30), "b.jpg": picture(2, 80)}])
+    steps = (
+        "  - drop_items: image_width_px < 40\n  - keep: all(image_width_px >= 40)\n"
+        "  - keep: all(image_dear_score >= 0)"
+    )
+    found = go(tmp_path, steps, operators=operators_of_journeys())
+    assert (found["kept"], len(scored())) == (1, 2)
+
+
+def test_a_second_gate_reads_the_first_ones_stored_scores(dear: Path) -> None:
+    steps = "  - keep: image_width_px >= 60\n  - keep: image_dear_score >= 0"
+    go(dear, steps, operators=operators_of_journeys())
+    assert len(scored()) == 2
+    more = steps + "\n  - keep: image_dearer_score >= 0"
+    found = go(dear, more, operators=operators_of_journeys(), update=True)
+    assert (found["kept"], sorted(scored())) == (2, sorted([-size_of(dear, 3), -size_of(dear, 4)]))
+
+
+def test_scores_do_not_depend_on_the_batch(dear: Path) -> None:
+    lifted = "  - measure: [{image_dear_score: {when: all}}]"
+    go(dear, lifted, operators=operators_of_journeys())
+    together = values_of(dear / "out", "image_dear_score")
+    for path in sorted((dear / "in").iterdir()):
+        alone = dear / path.stem
+        (alone / "in").mkdir(parents=True)
+        shutil.copy(path, alone / "in")
+        go(alone, lifted, operators=operators_of_journeys())
+        assert values_of(alone / "out", "image_dear_score") == {path.stem: together[path.stem]}
+
+
+def test_gates_judge_what_the_source_says(tmp_path: Path) -> None:
+    """Source columns of mixed types gate as they select: what is no number is null."""
+    SCORED.clear()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    ranks: list[Any] = [1, 7, "8", "eight", None, 9.5, True]
+    with (folder / "a.jsonl").open("w") as lines:
+        for k, rank in enumerate(ranks):
+            (folder / f"{k}.jpg").write_bytes(picture(k))
+            lines.write(json.dumps({"key": f"s{k}", "image": f"{k}.jpg", "rank": rank}) + "\n")
+    steps = "  - keep: rank >= 5\n  - keep: image_dear_score >= 0"
+    found = go(tmp_path, steps, "source.format=jsonl", operators=operators_of_journeys())
+    kept = {key for key, row in fates_of(tmp_path / "out").items() if row["fate"] == "kept"}
+    assert kept == {"s1", "s2", "s5"}
+    assert len(scored()) == 3
+    assert [y["null"] for y in found["yields"]] == [3, 4]
+
+
+def test_what_could_not_be_fetched_is_tried_again_on_request(tmp_path: Path) -> None:
+    write_source(tmp_path / "in", "folder", sizes(40, 50))
+    steps = "  - measure: image_far_away"
+    FLAKY["away"] = True
+    try:
+        assert go(tmp_path, steps, operators=operators_of_journeys())["failures"] == {"bytes not readable": 2}
+    finally:
+        FLAKY["away"] = False
+    assert go(tmp_path, steps, operators=operators_of_journeys())["failed"] == 2
+    retried = go(tmp_path, steps, operators=operators_of_journeys(), retry_failed=True)
+    assert (retried["kept"], retried["failed"]) == (2, 0)
+    assert go(tmp_path, steps, operators=operators_of_journeys())["kept"] == 2
+
+
+def test_gates_work_in_worker_processes(dear: Path) -> None:
+    found = go(dear, DEAR % 60, operators=operators_of_journeys(), workers=2)
+    assert found["kept"] == 2

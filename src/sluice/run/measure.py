@@ -315,6 +315,8 @@ class MeasureJob:
         of_rows = total if state.task.rows is None else NEVER_WHOLE
         key = state.task.unit.key
         if state.cells.columns or state.task.needs_base:
+            # A shard may hold no sample at all; that is known of it then.
+            base = joined(state.base or [base_table([], self.source.root)]) if state.task.needs_base else None
             has_hashes = any(h for row in state.cells.hashes for h in row)
             write(
                 key,
@@ -323,7 +325,7 @@ class MeasureJob:
                 columns=[(c, state.cells.values.get(c.name, [])) for c in state.cells.columns],
                 notes=state.cells.notes,
                 hashes=state.cells.hashes if has_hashes else None,
-                base=joined(state.base) if state.base else None,
+                base=base,
                 base_mark=self.base_mark,
             )
         for _, cells, _ in state.gated:

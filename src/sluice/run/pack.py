@@ -49,16 +49,22 @@ def pack(table: Table, kept: NDArray[np.bool_], write: Write, stems: list[str]) 
     """
     ordinals = np.flatnonzero(kept)
     sizes, units, keys = _columns(table, ordinals)
-    shard = np.zeros(len(ordinals), np.int32)
+    shard = cut_shards(sizes, write.shard_size, write.shard_samples)
+    return Packing(ordinals, shard, unique_keys(keys, [stems[u] for u in units]))
+
+
+def cut_shards(sizes: NDArray[np.int64], shard_size: int, shard_samples: int | None) -> NDArray[np.int32]:
+    """The shard of each sample: greedily, a shard is closed before it would exceed its bytes or its samples."""
+    shard = np.zeros(len(sizes), np.int32)
     number, size, count = 0, 0, 0
-    for i, of_sample in enumerate(sizes):
-        full = size + of_sample > write.shard_size or (write.shard_samples and count >= write.shard_samples)
+    for i, of_sample in enumerate(sizes.tolist()):
+        full = size + of_sample > shard_size or (shard_samples is not None and count >= shard_samples)
         if count and full:
             number, size, count = number + 1, 0, 0
         shard[i] = number
-        size += int(of_sample)
+        size += of_sample
         count += 1
-    return Packing(ordinals, shard, unique_keys(keys, [stems[u] for u in units]))
+    return shard
 
 
 def unique_keys(keys: list[str], stems: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from sluice.recipe.margins import Atom, atoms, compile_margin
 from sluice.recipe.steps import Step
 from sluice.storage import Location
 from sluice.store.fates import FATES, Fates, step_name
-from sluice.store.rules import layout_of
+from sluice.store.rules import View
 from sluice.store.table import Table
 
 _INFO = b"sluice.margins"
@@ -45,17 +45,16 @@ class Margin:
 
 
 def margins_of(
-    table: Table, steps: Sequence[Step], rules: Mapping[int, Rule], connection: Any
+    views: Mapping[int, View], steps: Sequence[Step], rules: Mapping[int, Rule], connection: Any
 ) -> list[tuple[Margin, Atom]]:
-    """The margins that a selection of these rules stores."""
+    """The margins that a selection of these rules stores; `views` are what each rule saw, by step."""
     found: list[tuple[Margin, Atom]] = []
-    layout = layout_of(table)
     for number in sorted(rules):
         if steps[number].key != "keep":
             continue
         for atom in atoms(rules[number]):
             op, bound, upper = _cut(atom)
-            scale = _spread(connection, layout[atom.field].aggregate("mean")) if atom.field else 1.0
+            scale = _spread(connection, views[number], atom.field) if atom.field else 1.0
             column = f"margin_{len(found)}"
             found.append((Margin(column, number, atom.field, atom.text, op, bound, scale, upper), atom))
     return found
@@ -73,8 +72,9 @@ def _cut(atom: Atom) -> tuple[str, float | None, float | None]:
     return "", None, None
 
 
-def _spread(connection: Any, column: str) -> float:
-    sql = f"SELECT quantile_cont(CAST({column} AS DOUBLE), [0.25, 0.75]) FROM samples"
+def _spread(connection: Any, view: View, field: str) -> float:
+    column = view.layout[field].aggregate("mean")
+    sql = f"SELECT quantile_cont(CAST({column} AS DOUBLE), [0.25, 0.75]) FROM {view.relation}"
     ((quartiles,),) = connection.execute(sql).fetchall()
     if quartiles is None or None in quartiles:
         return 1.0
@@ -95,7 +95,7 @@ def write_selection(
     `placed` adds columns (`shard`, int32) by name, one entry a sample.
     """
     connection = table.connect()
-    margins = margins_of(table, steps, rules, connection)
+    margins = margins_of(fates.views, steps, rules, connection)
     relation = connection.sql(_margins_sql(margins, fates))
     names = [step_name(n, s) for n, s in enumerate(steps)]
     info = json.dumps([asdict(m) for m, _ in margins]).encode()

@@ -138,8 +138,11 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
             verdict = None if unjudged else not failing
             rules.append({"name": name, "rule": step.rule, "passes": verdict, "margins": parts})
     twins = run.query(
-        "SELECT key, similarity FROM fates WHERE duplicate_of = ? ORDER BY ordinal LIMIT 100", ordinal
+        "SELECT key, rule AS decided_by, similarity FROM fates WHERE duplicate_of = ? ORDER BY ordinal LIMIT 100",
+        ordinal,
     ).to_pylist()
+    for each in (twin_fate := {"decided_by": fate["rule"], "similarity": fate["similarity"]}), *twins:
+        each["measured_in"] = _measured_in(run, each["decided_by"])
     kept_twin = None
     if fate["duplicate_of"] is not None:
         (kept_twin,) = run.query(
@@ -155,12 +158,22 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
         "shard": fate.get("shard"),
         "duplicate_of": kept_twin,
         "similarity": fate["similarity"],
+        "measured_in": twin_fate["measured_in"],
         "duplicates": twins,
         "values": {n: row[n] for n, c in run.table.columns.items() if n in row and c.kind != "bits"},
         "rules": rules,
         "notes": row.get("notes") or [],
         "items": [{k: i[k] for k in ("modality", "name", "uri", "size")} for i in row["items"]],
     }
+
+
+def _measured_in(run: Run, name: str | None) -> str | None:
+    """What the similarity that a step stored is: `bits` of distance, a `cosine`, or `identity`; else None."""
+    for number, step in enumerate(run.recipe.steps):
+        if isinstance(step, Dedup) and step_name(number, step) == name:
+            kind = run.table.columns[step.by].kind if step.by in run.table.columns else ""
+            return {"bits": "bits", "vector": "cosine"}.get(kind, "identity")
+    return None
 
 
 def _is_absent(row: dict[str, Any], step: Keep) -> bool:
