@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.recipe.steps import Dedup, DropItems, Keep, SampleStep, Step
+from sluice.recipe.steps import Dedup, DropItems, Keep, Map, SampleStep, Step
 from sluice.store.rules import ABSENT, FAILS, NULL, Verdicts, View
 
 KEPT, DROPPED, DUPLICATE, FAILED = range(4)
@@ -96,10 +96,10 @@ class Fates:
         found = np.bincount(self.fate, minlength=len(FATES))
         return {"read": len(self.fate), **{name: int(found[i]) for i, name in enumerate(FATES)}}
 
-    def fails(self, step: int) -> Mask:
+    def fails(self, step: int, rows: slice = slice(None)) -> Mask:
         """Which samples fail one rule (a null counts as the rule's `nulls` says; what is absent does not fail)."""
-        verdict = self.verdicts[step]
-        failing: Mask = verdict == FAILS if self.keep_nulls[step] else (verdict == FAILS) | (verdict == NULL)
+        verdict = self.verdicts[step][rows]
+        failing: Mask = verdict == FAILS if self.keep_nulls[step] else verdict <= FAILS
         return failing
 
 
@@ -113,6 +113,8 @@ def step_text(step: Step) -> str:
         return f"dedup by {step.by}{near}, keep by {step.keep_by}"
     if isinstance(step, SampleStep):
         return f"sample {step.fraction or step.count}, seed {step.seed}"
+    if isinstance(step, Map):
+        return f"map {step.operator.name}"
     return step.key
 
 
@@ -127,6 +129,8 @@ def step_name(number: int, step: Step) -> str:
         return f"dedup by {step.by}"
     if isinstance(step, SampleStep):
         return f"sample {step.fraction or step.count}"
+    if isinstance(step, Map):
+        return f"map {step.operator.name}"
     return f"step {number + 1}"
 
 
@@ -148,7 +152,7 @@ def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
         name = step_name(number, step)
         if isinstance(step, Keep) and number in failing:
             verdict = fates.verdicts[number]
-            null = verdict < FAILS
+            null = verdict == NULL
             found.append(
                 RuleYield(
                     number,

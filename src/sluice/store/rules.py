@@ -16,7 +16,8 @@ from sluice.recipe.sql import Column as Place
 from sluice.recipe.sql import Layout, compile_rule
 from sluice.store.table import Table
 
-ABSENT, NULL, FAILS, PASSES = -2, -1, 0, 1
+NULL, FAILS, PASSES, ABSENT = -1, 0, 1, 2
+# In this order one comparison tells what fails, nulls included or not: ten million verdicts are many.
 Verdicts = NDArray[np.int8]
 """One rule's result a sample: it passes, fails, is null, or looks at what was never measured."""
 

@@ -142,7 +142,7 @@ def _with_fates(
     step = fates.step[here]
     failing: list[list[str]] = [[] for _ in range(batch.num_rows)]
     for number in fates.verdicts:
-        for row in np.flatnonzero(fates.fails(number)[here] & (fates.fate[here] != FATES.index("failed"))):
+        for row in np.flatnonzero(fates.fails(number, here) & (fates.fate[here] != FATES.index("failed"))):
             failing[row].append(names[number])
     twins = fates.duplicate_of[here]
     extra = {
