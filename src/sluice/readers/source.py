@@ -16,6 +16,9 @@ from sluice.storage import Entry, Location
 OWN_FOLDER = "_sluice"
 """The folder of a run inside an output; it holds no samples."""
 
+OWN_TABLES = ("selection.parquet", "dataset.json")
+"""What lies beside it in an output and tells of the run, not of samples."""
+
 _GLOB = re.compile(r"[*?\[{]")
 _WILD = re.compile(r"[*?\[]")
 _BRACE = re.compile(r"\{([^{}]*)\}")
@@ -69,8 +72,14 @@ class Source:
         pattern = "|".join(f"(?:{glob_to_regex(p)})" for p in self.patterns or ("**",))
         matches = re.compile(pattern, re.DOTALL)  # a name may hold a newline
         deep = self.patterns is None or any("/" in p or "**" in p for p in self.patterns)
+        ours: set[str] = set()
         for entry in self.root.list(recursive=deep):
-            if not is_hidden(entry.path) and matches.fullmatch(entry.path):
+            if is_hidden(entry.path):
+                # In byte order a run's folder comes before the tables about the run that stand beside it.
+                folder, own, _ = f"/{entry.path}".partition(f"/{OWN_FOLDER}/")
+                if own:
+                    ours |= {f"{folder}/{table}".removeprefix("/") for table in OWN_TABLES}
+            elif matches.fullmatch(entry.path) and entry.path not in ours:
                 yield _stat(entry)
 
     def _named(self, names: tuple[str, ...]) -> Iterator[FileStat]:

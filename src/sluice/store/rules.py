@@ -40,7 +40,7 @@ def view_of(table: Table, rules: Iterable[Rule], fields: Mapping[str, FieldType]
 def _seen_as(relation: str, stored: Mapping[str, str], fields: Mapping[str, FieldType]) -> str:
     """The relation with columns, given with their Arrow types, seen as what rules take them for.
 
-    A value that is not of its field's type is null. So is NaN, which DuckDB holds above every number.
+    A value that is not of its field's type is null, as is a number that is not finite (measures hold none).
     """
     replaced = []
     for name, kind in stored.items():
@@ -48,7 +48,7 @@ def _seen_as(relation: str, stored: Mapping[str, str], fields: Mapping[str, Fiel
         if wanted == "number" and kind not in _WHOLE:
             plain = column if kind in ("float", "double") else f"CAST({column} AS VARCHAR)"
             number = f"TRY_CAST({plain} AS DOUBLE)"
-            replaced.append(f"CASE WHEN NOT isnan({number}) THEN {number} END AS {column}")
+            replaced.append(f"CASE WHEN isfinite({number}) THEN {number} END AS {column}")
         elif wanted == "bool" and kind != "bool":
             replaced.append(f"TRY_CAST(CAST({column} AS VARCHAR) AS BOOLEAN) AS {column}")
         elif wanted == "text" and kind not in ("string", "large_string"):
