@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from sluice.errors import NotFoundError, StorageError
+from sluice.errors import NotFoundError, StorageError, UnavailableError
 from sluice.storage.backend import (
     Entry,
     check_range,
@@ -221,8 +222,7 @@ class Bucket(RemoteFiles):
                 yield entry
 
     def _in_order(self, entries: Iterator[Entry], key: str) -> Iterator[Entry]:
-        # Azure's hierarchical accounts and S3's directory buckets list in an order of their own.
-        if self.scheme == "az" or self.bucket.endswith("--x-s3"):
+        if not self._is_ordered:
             yield from sorted(entries, key=lambda entry: entry.path)
             return
         last = ""
@@ -237,27 +237,50 @@ class Bucket(RemoteFiles):
             yield entry
 
     def _list(self, key: str, *, recursive: bool, verify: bool) -> Iterator[Entry]:
-        from obstore import list as list_objects
-        from obstore import list_with_delimiter
-
-        store, _ = self._store(key)
-        url, prefix = self._url(key), key or None
         skip = len(key) + 1 if key else 0
-        with store_errors(url):
-            pages: Iterator[Sequence[ObjectMeta]]
-            if recursive:
-                pages = iter(list_objects(store, prefix, chunk_size=1000))
-            else:
-                pages = iter([list_with_delimiter(store, prefix)["objects"]])
-        while True:
-            with store_errors(url):
-                page = next(pages, None)
-            if page is None:
-                return
+        for page in self._pages(key, recursive):
             for found in page:
                 path = found["path"][skip:]
                 if path and not (verify and found["size"] == 0 and self._head(found["path"]) is None):
                     yield _entry(found, path)
+
+    def _pages(self, key: str, recursive: bool) -> Iterator[Sequence[ObjectMeta]]:
+        """The pages of a listing. One whose body breaks off is asked for again: obstore does so for files only."""
+        after: str | None = None
+        failures = 0
+        pages = self._listing(key, recursive, after)
+        while True:
+            try:
+                with store_errors(self._url(key)):
+                    page = next(pages, None)
+            except UnavailableError as error:
+                failures += 1
+                resumable = after is None or self._is_ordered
+                if "response body" not in error.what or failures > self.patience.retries or not resumable:
+                    raise
+                time.sleep(self.patience.backoff_s)
+                pages = self._listing(key, recursive, after)
+                continue
+            if page is None:
+                return
+            yield page
+            failures = 0
+            after = page[-1]["path"] if page else after
+
+    def _listing(self, key: str, recursive: bool, after: str | None) -> Iterator[Sequence[ObjectMeta]]:
+        from obstore import list as list_objects
+        from obstore import list_with_delimiter
+
+        store, _ = self._store(key)
+        if recursive:
+            yield from list_objects(store, key or None, offset=after, chunk_size=1000)
+        else:
+            yield list_with_delimiter(store, key or None)["objects"]
+
+    @property
+    def _is_ordered(self) -> bool:
+        # Azure's hierarchical accounts and S3's directory buckets list in an order of their own.
+        return self.scheme != "az" and not self.bucket.endswith("--x-s3")
 
     def delete(self, key: str) -> None:
         """Remove the object; a missing one is fine."""
