@@ -32,6 +32,16 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "nothing to show": (("show", "demo/nothing"), 2, "no such file or folder"),
     "no pictures": (("preview", "demo/curated/selection.parquet", "--output", "x.png"), 2, "no pictures"),
     "unknown format": (("convert", "demo/source", "x", "--to", "webdatset"), 2, "'webdataset'"),
+    "output in the source": (
+        ("run", "images", "--source", "demo/source", "--output", "demo/source/x"),
+        2,
+        "inside",
+    ),
+    "output is the source": (
+        ("plan", "images", "--source", "demo/source", "--output", "demo/source"),
+        2,
+        "inside",
+    ),
     "wrong size": (("convert", "demo/source", "x", "--shard-size", "lots"), 2, "not a size"),
     "wrong column": (("convert", "demo/source", "x", "--column", "image"), 2, "--column image=photo"),
 }

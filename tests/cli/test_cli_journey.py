@@ -145,10 +145,40 @@ def test_why_tells_values_rules_and_twins(demo: Path) -> None:
     assert sample["duplicate_of"]["key"] == "copies/coffee-copy"
     assert sample["values"]["image_width_px"] == 600
     shown = sluice("why", "demo/curated", "originals/coffee", cwd=demo).out
-    assert "duplicate of copies/coffee-copy" in shown
+    assert sample["similarity_is"] == "identity"
+    assert "duplicate of copies/coffee-copy (identical), by 'same file'" in shown
+    kept = sluice("why", "demo/curated", "copies/coffee-copy", cwd=demo).out
+    assert "stands for its duplicate originals/coffee (identical)" in kept
+    assert " apart)" in sluice("why", "demo/curated", "copies/coffee-smaller", cwd=demo).out
     assert "image_sharpness_normalised >= 20" in shown
     failed = sluice("why", "demo/curated", "broken/half-a-cat", cwd=demo).out
     assert "failed (truncated)" in failed
+
+
+def test_convert_takes_the_format_from_the_targets_name(photos: Path) -> None:
+    here = photos.parent
+    for name, first in (
+        ("a.parquet", "00000.parquet"),
+        ("b.jsonl/", "00000.jsonl"),
+        ("c", "00000.tar"),
+        ("d.tar", "00000.tar"),
+    ):
+        done = sluice("convert", "photos", name, cwd=here)
+        assert done.code == 0, done.err
+        assert "1 shard, " in done.out
+        assert done.out.rstrip().endswith(f"in {name.rstrip('/')}/")
+        assert (here / name / first).is_file()
+    assert sluice("convert", "photos", "e.parquet", "--to", "jsonl", cwd=here).code == 0
+    assert (here / "e.parquet/00000.jsonl").is_file()
+
+
+def test_a_damaged_selection_is_told(demo: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo / "demo/curated", tmp_path / "curated")
+    (tmp_path / "curated/selection.parquet").write_bytes(b"no table")
+    done = sluice("why", "curated", "originals/coffee", cwd=tmp_path)
+    assert done.code == 1
+    assert "selection.parquet: cannot be read" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_convert_lists_failures_and_exits_1(photos: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluice.errors import RecipeError
@@ -90,6 +90,7 @@ steps = st.one_of(
 )
 
 
+@example("a\x85b\u2028", [], 1, "fail")
 @settings(max_examples=100, deadline=None)
 @given(
     names, st.lists(steps, max_size=4), st.integers(1, 10**13), st.sampled_from(["drop_item", "fail", "null"])

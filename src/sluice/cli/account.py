@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sluice.cli.output import near, say, size_text, table
+from sluice.cli.output import counted, near, say, size_text, table
 
 FATES = ("kept", "dropped", "duplicate", "failed")
 
@@ -39,7 +39,8 @@ def places(summary: Mapping[str, Any]) -> None:
     rows = [
         (
             "output",
-            f"{near(summary['output'])}  ({summary['shards']:,} shards, {size_text(summary['size_bytes'])})",
+            f"{near(summary['output'])}  ({counted(summary['shards'], 'shard')},"
+            f" {size_text(summary['size_bytes'])})",
         )
     ]
     if summary.get("report"):

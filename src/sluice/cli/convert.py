@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sluice.cli.output import print_json, say, size_text, table, warn
+from sluice.cli.output import counted, print_json, say, size_text, table, warn
 from sluice.cli.verb import verb
 
 if TYPE_CHECKING:
     from sluice.run.convert import Converted
 
 _SHOWN = 20
+_FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".tar": "webdataset"}
 
 
 @verb(
@@ -22,7 +24,9 @@ _SHOWN = 20
 )
 @click.argument("src")
 @click.argument("dst")
-@click.option("--to", default="webdataset", show_default=True, metavar="FORMAT", help="What to write.")
+@click.option(
+    "--to", metavar="FORMAT", help="What to write (default: what DST's name ends in, else webdataset)."
+)
 @click.option("--from", "format", metavar="FORMAT", help="What SRC is, where its files do not tell.")
 @click.option(
     "--column",
@@ -37,7 +41,7 @@ _SHOWN = 20
 def command(
     src: str,
     dst: str,
-    to: str,
+    to: str | None,
     format: str | None,
     columns: tuple[str, ...],
     shard_size: str,
@@ -47,11 +51,12 @@ def command(
 ) -> int:
     """Write the same samples in another format.
 
-    Bytes, keys and sidecars stay as they are. Formats: webdataset, folder, parquet, jsonl. Exit code 1
-    when samples could not be converted, with the list.
+    DST becomes a folder of shards. Bytes, keys and sidecars stay as they are. Formats: webdataset, folder,
+    parquet, jsonl. Exit code 1 when samples could not be converted, with the list.
     """
     from sluice.run.convert import convert
 
+    to = to or _FORMATS.get(PurePosixPath(dst.rstrip("/")).suffix.lower(), "webdataset")
     done = convert(
         src,
         dst,
@@ -99,7 +104,7 @@ def _size(text: str) -> int:
 
 def _tell(done: Converted, dst: str) -> None:
     say(f"{done.read:,} read = {done.written:,} written + {done.failed:,} failed", bold=True)
-    say(f"{done.shards:,} shards, {size_text(done.size_bytes)} in {dst}")
+    say(f"{counted(done.shards, 'shard')}, {size_text(done.size_bytes)} in {dst.rstrip('/')}/")
     if done.renamed:
         say(f"{done.renamed:,} keys were taken by earlier samples and got their file's name as prefix")
     if not done.failed:

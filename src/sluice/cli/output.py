@@ -88,6 +88,11 @@ def size_text(size_bytes: float | None) -> str:
     return "unknown" if size_bytes is None else number.size(size_bytes)
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 shard`, `1,024 shards`."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
+
+
 def near(path: str) -> str:
     """A path as it is typed from here: relative where it lies below the working folder."""
     here = str(Path.cwd()).rstrip("/") + "/"

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sluice.cli.output import near, print_json, say, size_text, table
+from sluice.cli.output import counted, near, print_json, say, size_text, table
 from sluice.cli.verb import loaded, recipe_options, verb
 from sluice.view import number
 
@@ -73,12 +73,12 @@ def _probe(prepared: Any, samples: int, workers: int | None, seed: int, quiet: b
 
 def _tell(found: Mapping[str, Any]) -> None:
     source = found["source"]
-    count = f"{found['samples']:,} samples" if found["samples"] is not None else "samples not counted yet"
+    count = counted(found["samples"], "sample") if found["samples"] is not None else "samples not counted yet"
     say(
         f"{found['recipe']}: {near(source['path'])} ({source['format']}) to {near(found['output'])}",
         bold=True,
     )
-    units = f"{found['units']:,} units; {found['units_known']:,} known already"
+    units = f"{counted(found['units'], 'unit')}; {found['units_known']:,} known already"
     say(f"{count}, {size_text(found['size_bytes'])}, in {units}")
     for at, each in enumerate(found["passes"], 1):
         say()
@@ -98,13 +98,13 @@ def _tell(found: Mapping[str, Any]) -> None:
 
 def _missing(operator: Mapping[str, Any], units: int) -> str:
     missing = operator["units_to_compute"]
-    return "nothing, all is known" if missing == 0 else f"{missing:,} of {units:,} units"
+    return "nothing, all is known" if missing == 0 else f"{missing:,} of {counted(units, 'unit')}"
 
 
 def _forecast(found: Mapping[str, Any]) -> None:
     probed = found["probed"]
     say(
-        f"forecast for {found['samples']:,} samples from {probed['samples']:,} in {probed['units']:,} units",
+        f"forecast for {found['samples']:,} samples from {probed['samples']:,} in {counted(probed['units'], 'unit')}",
         bold=True,
     )
     rows = [(fate, *_share(found[fate])) for fate in ("kept", "dropped", "duplicate", "failed")]

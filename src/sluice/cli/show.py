@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sluice.cli.output import cell_text, near, print_json, say, size_text, table
+from sluice.cli.output import cell_text, counted, near, print_json, say, size_text, table
 from sluice.cli.verb import verb
 
 
@@ -43,9 +43,8 @@ def _run(found: Mapping[str, Any]) -> None:
 
     say(f"run of the recipe {found['recipe']!r} on {near(found['source'])}", bold=True)
     say(equation(found))
-    say(
-        f"{found['shards']:,} shards of {found['format']}, {size_text(found['size_bytes'])} in {near(found['path'])}"
-    )
+    shards = f"{counted(found['shards'], 'shard')} of {found['format']}"
+    say(f"{shards}, {size_text(found['size_bytes'])} in {near(found['path'])}")
     say()
     rows = [(f["name"], f["type"], f["unit"], f["meaning"]) for f in found["fields"]]
     table(["field", "type", "unit", "meaning"], rows)
@@ -53,9 +52,10 @@ def _run(found: Mapping[str, Any]) -> None:
 
 def _dataset(found: Mapping[str, Any]) -> None:
     total = found["samples_total"]
-    count = f"{total:,} samples" if total is not None else "samples are counted when they are read"
+    count = counted(total, "sample") if total is not None else "samples are counted when they are read"
     say(
-        f"{found['format']}: {count} in {found['files']:,} files, {size_text(found['size_bytes'])}", bold=True
+        f"{found['format']}: {count} in {counted(found['files'], 'file')}, {size_text(found['size_bytes'])}",
+        bold=True,
     )
     say(near(found["path"]))
     if found["items"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sluice.cli.output import print_json, say, size_text
+from sluice.cli.output import counted, print_json, say, size_text
 from sluice.cli.verb import verb
 
 
@@ -26,6 +26,5 @@ def command(run: str, quiet: bool, as_json: bool) -> None:
     from sluice.cli.account import equation
 
     say(equation(counts))
-    say(
-        f"{counts['shards']:,} shards, {counts['files']:,} files, {size_text(counts['size_bytes'])}: all as written"
-    )
+    found = f"{counted(counts['shards'], 'shard')}, {counted(counts['files'], 'file')}"
+    say(f"{found}, {size_text(counts['size_bytes'])}: all as written")

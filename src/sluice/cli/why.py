@@ -39,9 +39,8 @@ def _tell(sample: Mapping[str, Any]) -> None:
     say(f"{sample['key']}: {_fate(sample)}", bold=True)
     say(f"id {sample['id']}")
     for item in sample["items"]:
-        say(
-            f"  {item['modality']} {item['name']}  {item['uri'] or 'inside its table'}  {size_text(item['size'])}"
-        )
+        kind = " ".join(filter(None, (item["modality"], item["name"])))
+        say(f"  {kind}  {item['uri'] or 'inside its table'}  {size_text(item['size'])}")
     if sample["rules"]:
         say()
         table(["", "rule", "comparison", "margin", "in IQR"], list(_rule_rows(sample["rules"])), right=[3, 4])
@@ -71,7 +70,12 @@ def _fate(sample: Mapping[str, Any]) -> str:
 
 
 def _similarity(of: Mapping[str, Any]) -> str:
-    return "" if of.get("similarity") is None else f" ({cell_text(of['similarity'])})"
+    value, meaning = of.get("similarity"), of.get("similarity_is")
+    if value is None or meaning is None:
+        return ""
+    if meaning == "distance":
+        return " (no bit apart)" if value == 0 else f" ({value:.0f} bit{'s' * (value != 1)} apart)"
+    return " (identical)" if meaning == "identity" else f" (cosine {value:.4f})"
 
 
 def _rule_rows(rules: list[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:

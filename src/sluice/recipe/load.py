@@ -84,7 +84,9 @@ def _missing(name: str, ready: dict[str, Path]) -> RecipeError:
     if Path(name).suffix or os.sep in name:
         folder = Path(name).expanduser().parent
         beside = [each.name for each in sorted(folder.glob("*.y*ml"))] if folder.is_dir() else []
-        fix = did_you_mean(Path(name).name, beside, "recipes in that folder")
+        fix = "check the path, or begin with one of ours: sluice init"
+        if beside:
+            fix = did_you_mean(Path(name).name, beside, "recipes in that folder")
         return RecipeError("there is no such file", where=name, fix=fix)
     fix = did_you_mean(name, ready, "ready recipes")
     return RecipeError(f"there is no file and no ready recipe `{name}`", fix=fix)

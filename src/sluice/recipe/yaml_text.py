@@ -42,6 +42,9 @@ def _no_resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
     return {}
 
 
+_UNICODE_LINE_END = re.compile("[\x85\u2028\u2029]")
+
+
 class Dumper(yaml.SafeDumper):
     """Writes YAML that our reader, and readers of YAML 1.1, read back to the same data, without anchors."""
 
@@ -50,6 +53,14 @@ class Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         """Equal parts are written out; a recipe with `*id001` in it helps nobody."""
         return True
+
+    def represent_text(self, data: str) -> yaml.ScalarNode:
+        """A text; one that holds a line end of Unicode's goes in double quotes, where PyYAML escapes it."""
+        style = '"' if _UNICODE_LINE_END.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+Dumper.add_representer(str, Dumper.represent_text)
 
 
 class _Loader(yaml.SafeLoader):

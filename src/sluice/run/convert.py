@@ -9,7 +9,7 @@ from typing import Any
 
 from sluice.errors import UsageError
 from sluice.readers import Reader, open_reader
-from sluice.readers.source import Source
+from sluice.run.apart import refuse_inside
 from sluice.run.progress import Progress
 from sluice.sample import Sample
 from sluice.storage import Location
@@ -96,11 +96,7 @@ def convert(
 def _refuse_mixing(place: Location, out: Location) -> None:
     if next(iter(out.list()), None) is not None:
         raise UsageError("there is something here already", where=out.url, fix="name an empty or new folder")
-    root = Source.of(place).root.url
-    if f"{out.url}/".startswith(f"{root.rstrip('/')}/") and place.is_dir():
-        raise UsageError(
-            "the target lies inside the source and would be read again", where=out.url, fix="write elsewhere"
-        )
+    refuse_inside(place, out)
 
 
 def _total(reader: Reader) -> int | None:

@@ -19,6 +19,7 @@ from sluice.readers.source import Source as SourceFiles
 from sluice.recipe.check import FieldType, Kind
 from sluice.recipe.lock import ColumnLock, Lock
 from sluice.recipe.recipe import Recipe, Source, Write
+from sluice.run.apart import refuse_inside
 from sluice.run.known import ContentCheck, Known, base_mark
 from sluice.run.measure import SourceRef
 from sluice.sample import Sample
@@ -68,6 +69,7 @@ def prepare(
         open_writer(place, recipe.write.format, **writer_settings(recipe.write))
     run_dir = RunDir.of(place, Location(run) if run else None)
     store_place = Location(store) if store else place.parent / "sluice-store"
+    refuse_inside(Location(recipe.source.path), place, store_place)
     found = operators or registry()
     peeked = _peek(reader)
     resolved = plan(recipe, found, _source_fields(peeked), _multiple(peeked))

@@ -14,7 +14,9 @@ import yaml
 
 from sluice.errors import StorageError, UsageError
 from sluice.operator import registry
+from sluice.plan import mappers_of
 from sluice.readers import Reader, Slice, open_reader
+from sluice.readers.derived import derived
 from sluice.recipe.load import loads
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
@@ -131,13 +133,22 @@ class Run:
     @cached_property
     def connection(self) -> Any:
         """DuckDB with the views `samples` and `fates`."""
+        import duckdb
+
         connection = self.table.connect()
         selection = self.place.selection
-        if selection.is_local:
-            path = str(selection.path).replace("'", "''")
-            connection.execute(f"CREATE VIEW fates AS SELECT * FROM read_parquet('{path}')")
-        else:
-            connection.register("fates", pq.read_table(pa.BufferReader(selection.read())))
+        try:
+            if selection.is_local:
+                path = str(selection.path).replace("'", "''")
+                connection.execute(f"CREATE VIEW fates AS SELECT * FROM read_parquet('{path}')")
+            else:
+                connection.register("fates", pq.read_table(pa.BufferReader(selection.read())))
+        except (duckdb.Error, pa.ArrowInvalid) as error:
+            raise StorageError(
+                f"cannot be read: {error}".splitlines()[0],
+                where=selection.url,
+                fix="run the same command again",
+            ) from None
         return connection
 
     def query(self, sql: str, *params: Any) -> pa.Table:
@@ -147,7 +158,9 @@ class Run:
     @cached_property
     def _reader(self) -> Reader:
         source = self.facts["source"]
-        return open_reader(source["url"], format=source["format"], columns=source["columns"])
+        reader = open_reader(source["url"], format=source["format"], columns=source["columns"])
+        mappers = mappers_of(self.recipe.steps, registry()).leading
+        return derived(reader, tuple(mappers.values()))
 
     def sample(self, ordinal: int) -> Sample:
         """One sample with its bytes readable: by its views, else by reading its slice of the source again."""

@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 
 from sluice.errors import MissingError, UsageError
 from sluice.operator import registry
+from sluice.plan import leading_steps
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import DropItems, Keep
+from sluice.recipe.steps import Dedup, DropItems, Keep
 from sluice.store.decide import decide
 from sluice.store.fates import Fates, step_name
 from sluice.store.opened import Run
@@ -18,7 +19,9 @@ from sluice.store.opened import Run
 
 def with_rules(recipe: Recipe, rules: Sequence[str]) -> Recipe:
     """The recipe with these rules in place of its own, where its first one stood; its other steps stay."""
-    first = next((n for n, step in enumerate(recipe.steps) if isinstance(step, Keep)), 0)
+    # Without a rule of its own: after the mappers through whose new versions all was measured.
+    start = leading_steps(recipe.steps)
+    first = next((n for n, step in enumerate(recipe.steps) if isinstance(step, Keep)), start)
     others = [
         [s for s in part if not isinstance(s, Keep)] for part in (recipe.steps[:first], recipe.steps[first:])
     ]
@@ -138,11 +141,8 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
             verdict = None if unjudged else not failing
             rules.append({"name": name, "rule": step.rule, "passes": verdict, "margins": parts})
     twins = run.query(
-        "SELECT key, rule AS decided_by, similarity FROM fates WHERE duplicate_of = ? ORDER BY ordinal LIMIT 100",
-        ordinal,
+        "SELECT key, rule, similarity FROM fates WHERE duplicate_of = ? ORDER BY ordinal LIMIT 100", ordinal
     ).to_pylist()
-    for each in (twin_fate := {"decided_by": fate["rule"], "similarity": fate["similarity"]}), *twins:
-        each["measured_in"] = _measured_in(run, each["decided_by"])
     kept_twin = None
     if fate["duplicate_of"] is not None:
         (kept_twin,) = run.query(
@@ -158,8 +158,15 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
         "shard": fate.get("shard"),
         "duplicate_of": kept_twin,
         "similarity": fate["similarity"],
-        "measured_in": twin_fate["measured_in"],
-        "duplicates": twins,
+        "similarity_is": _similarity_is(run, fate["rule"]),
+        "duplicates": [
+            {
+                "key": twin["key"],
+                "similarity": twin["similarity"],
+                "similarity_is": _similarity_is(run, twin["rule"]),
+            }
+            for twin in twins
+        ],
         "values": {n: row[n] for n, c in run.table.columns.items() if n in row and c.kind != "bits"},
         "rules": rules,
         "notes": row.get("notes") or [],
@@ -167,12 +174,12 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measured_in(run: Run, name: str | None) -> str | None:
-    """What the similarity that a step stored is: `bits` of distance, a `cosine`, or `identity`; else None."""
+def _similarity_is(run: Run, rule: str | None) -> str | None:
+    """What the similarity is that a step stored: bits of `distance`, a `cosine`, `identity`; None for others."""
     for number, step in enumerate(run.recipe.steps):
-        if isinstance(step, Dedup) and step_name(number, step) == name:
-            kind = run.table.columns[step.by].kind if step.by in run.table.columns else ""
-            return {"bits": "bits", "vector": "cosine"}.get(kind, "identity")
+        if isinstance(step, Dedup) and step_name(number, step) == rule:
+            column = run.table.columns.get(step.by)
+            return {"bits": "distance", "vector": "cosine"}.get(column.kind if column else "", "identity")
     return None
 
 
