@@ -117,7 +117,11 @@ def _as_unreadable(error: Exception, head: bytes, name: str | None, file: Binary
     if isinstance(error, Image.DecompressionBombError) or "max_text" in lower or "exceeds limit" in lower:
         return LimitError(text)
     if name is None:
-        return UnreadableError("not an image", text)
+        # Pillow's own words for this hold an address in memory, another one each time.
+        unknown = isinstance(error, UnidentifiedImageError)
+        return UnreadableError(
+            "not an image", "the first bytes are of no picture format" if unknown else text
+        )
     if "truncated" in lower or isinstance(error, EOFError) or _ends_early(head, name, file):
         return UnreadableError("truncated", text)
     if isinstance(error, UnidentifiedImageError):

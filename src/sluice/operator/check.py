@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from sluice.errors import SluiceError
+from sluice.errors import SampleError, SluiceError
 from sluice.operator.evaluate import Measured, Program
 from sluice.operator.instance import ITEM_SCOPES, Instance
+from sluice.operator.mapping import MapperChain
 from sluice.operator.spec import Output, Spec
 from sluice.sample import Item, Media, Note, Sample
 
@@ -39,11 +40,11 @@ def check(instance: Instance, samples: Sequence[Sample], company: Sequence[Insta
     to run beside it. A spawned process is checked by `check_spawned`, for many operators at once.
     """
     found = [*documented(instance.spec), *libraries_declared(instance)]
-    if instance.spec.kind != "measure":
+    if instance.spec.kind not in ("measure", "mapper"):
         return found
     return [
         *found,
-        *executes(instance, samples),
+        *(maps(instance, samples) if instance.spec.kind == "mapper" else executes(instance, samples)),
         *same_in_any_batch(instance, samples),
         *same_in_company(instance, samples, company),
         *survives_pickling(instance, samples),
@@ -128,6 +129,23 @@ def executes(instance: Instance, samples: Sequence[Sample]) -> list[str]:
     return found
 
 
+def maps(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """A mapper gives a new version of every good sample's items; those of images can be decoded."""
+    from sluice.codec import decode
+
+    name, scope = instance.spec.name, instance.spec.scope
+    found = []
+    for sample, mapped in zip(samples, MapperChain([instance])(samples), strict=True):
+        found += [f"{name}: {note.reason} on {sample.key!r}" for note in mapped.notes]
+        for _, item in mapped.of(scope):
+            if scope == "image" and item.media is not None:
+                try:
+                    decode(item.media.read())
+                except SampleError as error:
+                    found.append(f"{name}: its new version of {sample.key!r} cannot be decoded: {error}")
+    return found
+
+
 def same_in_any_batch(instance: Instance, samples: Sequence[Sample]) -> list[str]:
     """Each sample alone, all together, and all in another order give the same values."""
     program = Program([instance])
@@ -145,8 +163,8 @@ def same_in_any_batch(instance: Instance, samples: Sequence[Sample]) -> list[str
 
 def same_in_company(instance: Instance, samples: Sequence[Sample], company: Sequence[Instance]) -> list[str]:
     """The operators that run beside it do not change its values."""
-    columns = {o.name for o in instance.outputs}
-    others = [i for i in company if not columns & {o.name for o in i.outputs}]
+    columns = set(instance.made)
+    others = [i for i in company if columns.isdisjoint(i.made)]
     alone = _rows(instance, Program([instance])(samples), len(samples))
     beside = _rows(instance, Program([*others, instance])(samples), len(samples))
     return _differences(instance, samples, alone, beside, "other operators change it")
@@ -280,7 +298,7 @@ def _measure_and_send(instances: Sequence[Instance], samples: Sequence[Sample], 
 
 def _rows(instance: Instance, measured: Measured, count: int) -> list[list[Any]]:
     """For each sample the entries of the operator's columns."""
-    return [[measured.columns[o.name][k] for o in instance.outputs] for k in range(count)]
+    return [[measured.columns[name][k] for name in instance.made] for k in range(count)]
 
 
 def _differences(

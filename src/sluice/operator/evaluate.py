@@ -38,7 +38,8 @@ class Measured:
     """What a program made of some samples.
 
     `columns` maps a column's name to one entry a sample: a value for a sample-level column, a list (compact
-    for the modality) for an item-level one; null is None. `notes` has for each sample why values are null: a
+    for the modality) for an item-level one; null is None. A mapper's new versions stand under its own name,
+    likewise. `notes` has for each sample why values are null: a
     note names the operator or feature where the trouble arose, which may be one that the column's operator
     needs. `hashes` are the content hashes by item index; `seconds` the time spent by operator in this call.
     """
@@ -114,10 +115,10 @@ class Program:
     def _columns(self, made: dict[str, list[Any]]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {}
         for instance in self.instances:
-            values = made[_mark(instance)] if instance.outputs else []
-            for k, output in enumerate(instance.outputs):
-                part = k if len(instance.outputs) > 1 else None
-                columns[output.name] = values if part is None else [_part(v, part) for v in values]
+            values = made[_mark(instance)] if instance.made else []
+            for k, name in enumerate(instance.made):
+                part = k if len(instance.made) > 1 else None
+                columns[name] = values if part is None else [_part(v, part) for v in values]
         return columns
 
 
@@ -195,7 +196,7 @@ class _ScopeProgram:
             if not runs or step.instance.spec.batched or runs[-1][0].instance.spec.batched:
                 runs.append([])
             runs[-1].append(step)
-        stored = {step.output for step in self.steps if step.instance.outputs}
+        stored = {step.output for step in self.steps if step.instance.made}
         last_use = {
             slot: k for k, run in enumerate(runs) for step in run for slot in (*step.inputs, step.output)
         }
@@ -224,7 +225,7 @@ class _ScopeProgram:
         """What each stored step made, by its mark: one entry a sample."""
         found: dict[str, list[Any]] = {}
         for step in self.steps:
-            if not step.instance.outputs:
+            if not step.instance.made:
                 continue
             values = [None if type(v := c.slots[step.output]) is Note else v for c in cells]
             if self.scope in ITEM_SCOPES:

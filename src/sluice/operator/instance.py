@@ -51,6 +51,11 @@ class Instance:
         )
 
     @property
+    def made(self) -> tuple[str, ...]:
+        """The names of the values that a program gives of it: its columns; for a mapper, its own name."""
+        return (self.spec.name,) if self.spec.kind == "mapper" else tuple(o.name for o in self.outputs)
+
+    @property
     def level(self) -> str:
         """`item` where there is one value an item of a modality, else `sample`."""
         return "item" if self.spec.scope in ITEM_SCOPES else "sample"

@@ -25,6 +25,9 @@ _ROOT_MEANS = {
     "sample": "the whole sample",
 }
 _COMPARES = {"hash": "equal values", "bits": "hashes, by Hamming distance", "vector": "vectors, by cosine"}
+_MAPPER_PLACE = (
+    "First of all steps: measures see what it makes. After all others: only what is written changes."
+)
 _WIDTH = 88
 
 
@@ -72,7 +75,7 @@ def index(specs: Iterable[Spec]) -> str:
     lines = ["# Operators", "", "What can be measured and compared; `sluice ops NAME` prints a page.", ""]
     by_scope: dict[str, list[Spec]] = {}
     for spec in specs:
-        by_scope.setdefault(spec.kind if spec.kind == "deduplicator" else spec.scope, []).append(spec)
+        by_scope.setdefault(spec.scope if spec.kind == "measure" else spec.kind, []).append(spec)
     for scope, members in sorted(by_scope.items()):
         rows = tuple((f"[{s.name}]({s.name}.md)", s.question, _COMPARES.get(s.by, s.cost)) for s in members)
         head = ("operator", "question", "compares" if scope == "deduplicator" else "cost")
@@ -103,6 +106,8 @@ def _parts(spec: Spec, known: Registry) -> list[_Part]:
     parts.append(_inputs(spec, known))
     if spec.outputs:
         parts.append(_Part("In a recipe", recipe="\n".join(dict.fromkeys(map(example_rule, spec.outputs)))))
+    if spec.kind == "mapper":
+        parts.append(_Part("In a recipe", text=_MAPPER_PLACE, recipe=f"- map: {spec.name}"))
     parts.append(_facts(spec, known))
     return parts
 

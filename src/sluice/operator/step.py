@@ -11,7 +11,7 @@ import xxhash
 
 from sluice.errors import Declined, SampleError, StorageError, UnavailableError, UnreadableError
 from sluice.operator.instance import Instance
-from sluice.operator.value import storable
+from sluice.operator.value import new_version, storable
 from sluice.sample import Item, Note, Sample
 
 ITEM, MEDIA, ENCODED, TEXT, SAMPLE = range(5)
@@ -189,7 +189,7 @@ def _checked(value: Any, step: Step, cell: Cell, run: Run) -> Any:
     """The value to store; of a many-valued measure a tuple in which single fields may be null."""
     outputs = step.instance.outputs
     if not outputs:
-        return value
+        return new_version(value) if step.instance.spec.kind == "mapper" else value
     if len(outputs) == 1:
         return storable(value, outputs[0])
     if value is None:

@@ -1,4 +1,4 @@
-"""Turns what a measure returns into what can be stored, or says why there is nothing to store."""
+"""Checks what an operator returns: turns it into what can be stored, or says why there is nothing to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from sluice.errors import Declined
 from sluice.operator.spec import Output
+from sluice.sample import Item
 
 _INT64 = range(-(1 << 63), 1 << 63)
 _UINT64 = range(1 << 64)
@@ -78,6 +79,18 @@ def _vector(value: Any, output: Output) -> np.ndarray[Any, np.dtype[np.float32]]
 def _wrong(value: Any, output: Output, wanted: str) -> TypeError:
     shown = f"{value!r:.60}"
     return TypeError(f"{output.name} is declared as {wanted}, but the operator returned {shown}")
+
+
+def new_version(value: Any) -> bytes | str | Item:
+    """What a mapper made of an item: its new bytes, its new text, or the item itself.
+
+    Raises Declined for None and TypeError for anything else.
+    """
+    if value is None:
+        raise Declined("no new version")
+    if not isinstance(value, bytes | str | Item):
+        raise TypeError(f"a mapper gives bytes, str or an Item, but this one returned {value!r:.60}")
+    return value
 
 
 _BY_KIND: dict[str, Callable[[Any, Output], Any]] = {

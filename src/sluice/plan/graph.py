@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.errors import PlanError, SluiceError
 from sluice.operator import Instance, Registry, Spec
 from sluice.operator.spec import GATED
 from sluice.plan.columns import Column, columns_of
+from sluice.plan.mapping import Mappers, mappers_of
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import Dedup, DropItems, Keep, Measure, OperatorRef, SampleStep, Step
+from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Measure, OperatorRef, SampleStep, Step
 
 SAMPLE_FIELDS = {
     "id": FieldType("id", "text", "sample"),
@@ -51,17 +52,18 @@ class MeasurePass:
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe resolved: its operators in passes, its columns, and its rules read and checked."""
+    """A recipe resolved: its operators in passes, its columns and mappers, and its rules read and checked."""
 
     recipe: Recipe
     passes: tuple[MeasurePass, ...]
     columns: tuple[Column, ...]
     rules: Mapping[int, Rule]
     fields: Mapping[str, FieldType]
+    mappers: Mappers = field(default_factory=Mappers)
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """All operators of the plan, each once, in the order of the passes."""
+        """All measures of the plan, each once, in the order of the passes."""
         return tuple(i for p in self.passes for i in p.instances)
 
 
@@ -77,6 +79,7 @@ def plan(
     such items, as far as a look at the source could tell. Raises PlanError or RuleError with the recipe's line.
     """
     known = {**SAMPLE_FIELDS, **(source_fields or {})}
+    mappers = mappers_of(recipe.steps, registry)
     needs = _Needs(recipe, registry, known)
     for number, step in enumerate(recipe.steps):
         needs.add(number, step)
@@ -92,7 +95,7 @@ def plan(
         n: check_items(rule, checked)[0] if isinstance(recipe.steps[n], DropItems) else check(rule, checked)
         for n, rule in needs.rules.items()
     }
-    return Plan(recipe, _passes(recipe, needs, unique), tuple(columns_of(unique)), rules, fields)
+    return Plan(recipe, _passes(recipe, needs, unique), tuple(columns_of(unique)), rules, fields, mappers)
 
 
 CENTROID = ("centroid_far", "centroid_near")
@@ -152,7 +155,7 @@ class _Needs:
         elif isinstance(step, Dedup):
             for name in (step.by, *(field for field, _ in step.order)):
                 self.need(number, name, where)
-        elif not isinstance(step, Measure | SampleStep):
+        elif not isinstance(step, Map | Measure | SampleStep):
             raise PlanError(
                 f"`{step.key}` steps are read but cannot be run yet", where=where, fix="leave the step out"
             )

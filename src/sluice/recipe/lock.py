@@ -34,6 +34,17 @@ class ColumnLock(_Record):
     models: dict[str, str] = {}
 
 
+class MapperLock(_Record):
+    """What made new versions of items: the mapper of one step (`steps.0`), its settings and fingerprint."""
+
+    step: str
+    operator: str
+    version: int
+    fingerprint: str
+    settings: dict[str, Any] = {}
+    libraries: dict[str, str] = {}
+
+
 class Lock(_Record):
     """All that a run's result depends on. Two runs of equal locks end in the same bytes.
 
@@ -44,6 +55,7 @@ class Lock(_Record):
     sluice: str
     recipe: dict[str, Any]
     columns: tuple[ColumnLock, ...] = ()
+    mappers: tuple[MapperLock, ...] = ()
     source_digest: str = ""
     seeds: dict[str, int] = {}
 
@@ -56,6 +68,8 @@ class Lock(_Record):
     def _data(self) -> dict[str, Any]:
         data = self.model_dump(mode="json")
         data["columns"] = sorted(data["columns"], key=lambda each: (each["column"], each["fingerprint"]))
+        if not self.mappers:
+            del data["mappers"]
         return data
 
     def to_yaml(self) -> str:
@@ -64,6 +78,9 @@ class Lock(_Record):
         for column in data["columns"]:
             for part in ("settings", "libraries", "models"):
                 column[part] = dict(sorted(column[part].items()))
+        for mapper in data.get("mappers", ()):
+            for part in ("settings", "libraries"):
+                mapper[part] = dict(sorted(mapper[part].items()))
         data["seeds"] = dict(sorted(data["seeds"].items()))
         body = yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
         return f"# digest {self.digest}\n{body}"

@@ -44,7 +44,14 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     packing.write(prepared.run.packing)
     shard_of[packing.ordinals] = packing.shard
     settings = writer_settings(write)
-    job = WriteJob(prepared.source, prepared.run.output.url, prepared.run.shards.url, write.format, settings)
+    job = WriteJob(
+        prepared.source,
+        prepared.run.output.url,
+        prepared.run.shards.url,
+        write.format,
+        settings,
+        tuple(prepared.plan.mappers.trailing.values()),
+    )
     finished: dict[int, WriteReport] = {}
     tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
     peak = 0.0

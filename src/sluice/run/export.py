@@ -11,9 +11,11 @@ import pyarrow as pa
 import xxhash
 
 from sluice.errors import NotFoundError, StorageError
+from sluice.operator import Instance
 from sluice.readers import Slice
 from sluice.run.batches import with_root
 from sluice.run.engine import Beat, Quarantine, rest
+from sluice.run.last_step import LastStep
 from sluice.run.measure import SourceRef
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
@@ -55,14 +57,21 @@ class WriteJob:
     """Writes shards. The same object serves every worker."""
 
     def __init__(
-        self, source: SourceRef, output: str, ledger: str, format: str, settings: Mapping[str, Any]
+        self,
+        source: SourceRef,
+        output: str,
+        ledger: str,
+        format: str,
+        settings: Mapping[str, Any],
+        mappers: Sequence[Instance] = (),
     ) -> None:
         self.source, self.output, self.ledger = source, output, ledger
-        self.format, self.settings = format, dict(settings)
+        self.format, self.settings, self.mappers = format, dict(settings), tuple(mappers)
 
     def open(self) -> None:
-        """Open this worker's reader and writer."""
+        """Open this worker's reader and writer, and the mappers of what is written."""
         self._reader = self.source.open()
+        self._last_step = LastStep(self.mappers) if self.mappers else None
         self._writer: Writer = open_writer(Location(self.output), self.format, **self.settings)
 
     def step_name(self, step: int) -> str:
@@ -73,7 +82,10 @@ class WriteJob:
         """Write one shard, whole or not at all, then note it in the ledger."""
         rest(beat)
         fields = from_ipc(task.fields) if task.fields is not None else None
-        result = self._writer.write_shard(task.index, self._with_bytes(task), fields)
+        samples = self._with_bytes(task)
+        if self._last_step is not None:
+            samples = self._last_step(samples, beat)
+        result = self._writer.write_shard(task.index, samples, fields)
         place = Location(self.ledger) / f"{task.index:05d}.json"
         entry = {"digest": task.digest, **_entry(result)}
         replaced = _replaced(place, {f.path for f in result.files})

@@ -38,7 +38,7 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
         fields = _fields(table, ordinals, keys, write)
         samples = to_ipc(views.append_column(GONE, gone))
         data = to_ipc(fields) if fields is not None else None
-        digest = task_digest([samples, data], [write.format, settings])
+        digest = task_digest([samples, data], [write.format, settings, *prepared.plan.mappers.fingerprints])
         yield WriteTask(index, samples, data, slices, digest)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from sluice.operator import Measured, Program
+from sluice.operator import Instance, Measured, Program
 from sluice.plan import MeasurePass, Plan, Unit
 from sluice.plan.columns import Column, columns_of
 from sluice.readers import Reader, open_reader
+from sluice.readers.derived import derived, leaving
 from sluice.recipe.steps import Keep
 from sluice.run.batches import base_table, hashes_of, joined, micro_batches, with_bytes_in_hand
 from sluice.run.engine import Beat, Quarantine, rest
@@ -24,16 +25,21 @@ from sluice.store.fragments import Fragments
 
 @dataclass(frozen=True)
 class SourceRef:
-    """How a worker anywhere opens the source again; `root` is the prefix its views share."""
+    """How a worker anywhere opens the source again; `root` is the prefix its views share.
+
+    `mappers` change its samples as they are read.
+    """
 
     url: str
     format: str
     root: str
     columns: Mapping[str, str] | None = None
+    mappers: tuple[Instance, ...] = ()
 
     def open(self) -> Reader:
-        """The reader of the source."""
-        return open_reader(self.url, format=self.format, columns=dict(self.columns) if self.columns else None)
+        """The reader of the source, with its mappers."""
+        columns = dict(self.columns) if self.columns else None
+        return derived(open_reader(self.url, format=self.format, columns=columns), self.mappers)
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,8 @@ class MeasureJob:
             return state.report
         # Where bytes are read for all anyway, the dear operators share that read.
         shared = state.gated and any(self.measure_pass.cheap[i].cost != "header" for i in task.missing)
-        for rows, found in micro_batches(self._reader, task.unit, wanted, beat):
+        reader = leaving(self._reader, quarantined)  # what killed a worker may have done so in a mapper
+        for rows, found in micro_batches(reader, task.unit, wanted, beat):
             samples = [with_bytes_in_hand(s) for s in found] if shared else found
             self._measure(state, program, rows, samples, beat, quarantined)
         rest(beat)
@@ -164,7 +171,7 @@ class MeasureJob:
         """How many samples a task has, for bisection: as listed, else counted by reading without bytes."""
         if task.unit.slice.samples is not None:
             return task.unit.slice.samples
-        return sum(1 for _ in self.source.open().read(task.unit.slice))
+        return sum(1 for _ in replace(self.source, mappers=()).open().read(task.unit.slice))
 
     def probe(self, task: MeasureTask, rows: Sequence[int], beat: Beat) -> None:
         """Measure some rows of a task and keep nothing, to find out which of them kills a worker."""

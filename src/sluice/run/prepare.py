@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -11,13 +11,13 @@ import xxhash
 
 import sluice
 from sluice.errors import SourceError, UsageError
-from sluice.operator import Registry, registry
+from sluice.operator import Instance, Registry, registry
 from sluice.operator.instance import library_version
-from sluice.plan import Plan, Unit, cut, plan, with_known_content
+from sluice.plan import Mappers, Plan, Unit, cut, plan, with_known_content
 from sluice.readers import Reader, detect_format, open_reader
 from sluice.readers.source import Source as SourceFiles
 from sluice.recipe.check import FieldType, Kind
-from sluice.recipe.lock import ColumnLock, Lock
+from sluice.recipe.lock import ColumnLock, Lock, MapperLock
 from sluice.recipe.recipe import Recipe, Source, Write
 from sluice.run.apart import refuse_inside
 from sluice.run.known import ContentCheck, Known, base_mark
@@ -73,8 +73,14 @@ def prepare(
     found = operators or registry()
     peeked = _peek(reader)
     resolved = plan(recipe, found, _source_fields(peeked), _multiple(peeked))
+    mappers = tuple(resolved.mappers.leading.values())
+    if mappers:
+        source = replace(source, mappers=mappers)
+        reader = source.open()
     known = Known(Fragments(store_place / "fragments"), base_mark(reader), retry_failed)
     settings = {"columns": str(recipe.source.columns)} if recipe.source.columns else {}
+    if mappers:
+        settings["mappers"] = ",".join(mapper.fingerprint for mapper in mappers)
     cut_units = cut(reader, settings=settings, limit=recipe.source.limit)
     check = ContentCheck(known.fragments, source.root)
     units = tuple(with_known_content(cut_units, known.fragments.listing(), check))
@@ -143,6 +149,7 @@ def _lock(recipe: Recipe, resolved: Plan, units: tuple[Unit, ...]) -> Lock:
         sluice=sluice.__version__,
         recipe=recipe.to_data(full=True),
         columns=tuple(_column_locks(resolved)),
+        mappers=tuple(_mapper_locks(resolved.mappers)),
         source_digest=listing,
         seeds={f"steps.{n}": s.seed for n, s in enumerate(recipe.steps) if hasattr(s, "seed")},
     )
@@ -150,9 +157,6 @@ def _lock(recipe: Recipe, resolved: Plan, units: tuple[Unit, ...]) -> Lock:
 
 def _column_locks(resolved: Plan) -> Iterator[ColumnLock]:
     for instance in resolved.instances:
-        used: Mapping[str, str] = {
-            name: library_version(name) for i in instance.closure() for name in i.spec.libraries
-        }
         for output in instance.outputs:
             yield ColumnLock(
                 column=output.name,
@@ -160,5 +164,21 @@ def _column_locks(resolved: Plan) -> Iterator[ColumnLock]:
                 version=instance.spec.version,
                 fingerprint=instance.fingerprint,
                 settings=dict(instance.settings),
-                libraries=dict(used),
+                libraries=_libraries(instance),
             )
+
+
+def _mapper_locks(mappers: Mappers) -> Iterator[MapperLock]:
+    for number, instance in (*mappers.leading.items(), *mappers.trailing.items()):
+        yield MapperLock(
+            step=f"steps.{number}",
+            operator=instance.spec.name,
+            version=instance.spec.version,
+            fingerprint=instance.fingerprint,
+            settings=dict(instance.settings),
+            libraries=_libraries(instance),
+        )
+
+
+def _libraries(instance: Instance) -> dict[str, str]:
+    return {name: library_version(name) for i in instance.closure() for name in i.spec.libraries}

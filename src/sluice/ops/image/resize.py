@@ -1,0 +1,59 @@
+"""How does an image become no larger than needed?"""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field as Setting
+
+from sluice.codec.encode import Encoding, encode, rgb_profile
+from sluice.codec.thumbnail import fit
+from sluice.operator import mapper
+from sluice.ops.image.pixels import LIBRARIES, Header, Picture
+from sluice.sample import Item, Media
+from sluice.sample.members import member_type
+
+_OF_SOURCE: dict[str, Encoding] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
+_EXTENSIONS: dict[Encoding, tuple[str, ...]] = {
+    "jpeg": ("jpg", "jpeg", "jpe", "jfif"),
+    "png": ("png",),
+    "webp": ("webp",),
+}
+
+
+@mapper(version=1, cost="decode", libraries=LIBRARIES)
+def image_resize(
+    item: Item,
+    picture: Picture,
+    header: Header,
+    encoded: bytes,
+    *,
+    max_side_px: Annotated[int, Setting(ge=1, le=16383)] = 1024,
+    format: Literal["source", "jpeg", "png", "webp"] = "source",
+    quality: Annotated[int, Setting(ge=1, le=100)] = 90,
+) -> Item:
+    """The image with its longer side at most `max_side_px`, by averaging areas; it is never enlarged.
+
+    An image that is small enough keeps its bytes (unless `format` asks for another format). Any other is
+    encoded anew, in its own format where that is JPEG, PNG or WebP, else as PNG (`format`: source), or in the
+    one named; its name gets the extension that belongs to it. `quality` is that of JPEG and WebP. The new
+    version is 8-bit RGB: turned upright, transparency laid over white, of an animation the first frame; an
+    RGB colour profile stays, EXIF and comments do not. 1024 is the least longer side that usual training
+    resolutions (512, 768, 1024) need; WebP holds no more than 16383.
+    """
+    own = _OF_SOURCE.get(header.format)
+    wanted: Encoding = (own or "png") if format == "source" else format
+    if max(header.width_px, header.height_px) <= max_side_px and format in ("source", own):
+        return item
+    rgb = fit(picture.rgb(), max_side_px, max_side_px)
+    data = encode(rgb, wanted, quality=quality, profile=rgb_profile(encoded))
+    return replace(
+        item, name=_renamed(item.name, wanted), content_type=f"image/{wanted}", media=Media(data=data)
+    )
+
+
+def _renamed(name: str, wanted: Encoding) -> str:
+    """The item's name with an extension of the format; one that fits stays, as does a name without any."""
+    stem, dot, extension = name.rpartition(".")
+    if member_type(name)[0] != "image" or extension.lower() in _EXTENSIONS[wanted]:
+        return name
+    return f"{stem}{dot}{_EXTENSIONS[wanted][0]}"
