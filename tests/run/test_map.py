@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from deadly_mappers import BAIT, image_deadly
 from PIL import Image
 from small_pictures import make_source, picture
 
+from sluice.codec.strip import strip_metadata
 from sluice.errors import PlanError, SluiceError
+from sluice.operator import Registry, registry
 from sluice.recipe.load import loads
 from sluice.run import run
 from sluice.store.opened import Run
@@ -201,3 +205,30 @@ def test_ledgers_know_the_failures(tmp_path: Path) -> None:
     ledgers = sorted((tmp_path / "out").rglob("shards/*.json"))
     assert ledgers
     assert all(json.loads(p.read_text())["failed"] == {} for p in ledgers)
+
+
+def test_a_mapper_that_kills_its_worker_costs_one_sample(tmp_path: Path) -> None:
+    make_source(tmp_path / "in")
+    (tmp_path / "in" / "deadly.jpg").write_bytes(picture(8) + BAIT)
+    operators = Registry([*registry(), *registry().features(), image_deadly.spec])
+    found = mapped_run(tmp_path, "  - map: image_deadly\n" + KEEP, workers=2, operators=operators)
+    assert [found[fate] for fate in ("read", "kept", "dropped", "failed")] == [11, 7, 2, 2]
+    assert "deadly.jpg" not in pictures(tmp_path / "out")
+
+
+@pytest.mark.parametrize("policy", ["drop_item", "fail", "null"])
+def test_no_policy_lets_an_item_through_that_could_not_be_mapped(tmp_path: Path, policy: str) -> None:
+    with tarfile.open(tmp_path / "in.tar", "w") as tar:
+        for name, data in (("a.left.jpg", picture(1)), ("a.right.gif", picture(2, kind="GIF"))):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    steps = "  - map: image_strip_metadata\n  - measure: image_content_hash\n"
+    text = f"source: in\nsteps:\n{steps}item_errors: {policy}\nwrite: {{path: out, format: folder}}\n"
+    found = run(
+        loads(text, source=str(tmp_path / "in.tar")), output=str(tmp_path / "out"), workers=0, quiet=True
+    )
+    assert (found["read"], found["kept"]) == (1, 1 if policy == "drop_item" else 0)
+    written = [p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert picture(2, kind="GIF") not in written
+    assert (strip_metadata(picture(1)) in written) == (policy == "drop_item")

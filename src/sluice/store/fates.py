@@ -130,7 +130,7 @@ def step_name(number: int, step: Step) -> str:
     if isinstance(step, SampleStep):
         return f"sample {step.fraction or step.count}"
     if isinstance(step, Map):
-        return f"map {step.operator.name}"
+        return step.operator.name
     return f"step {number + 1}"
 
 

@@ -37,8 +37,8 @@ def image_resize(
     encoded anew, in its own format where that is JPEG, PNG or WebP, else as PNG (`format`: source), or in the
     one named; its name gets the extension that belongs to it. `quality` is that of JPEG and WebP. The new
     version is 8-bit RGB: turned upright, transparency laid over white, of an animation the first frame; an
-    RGB colour profile stays, EXIF and comments do not. 1024 is the least longer side that usual training
-    resolutions (512, 768, 1024) need; WebP holds no more than 16383.
+    RGB colour profile stays, EXIF and comments do not. The default of 1024 px is a choice of ours; WebP holds
+    no more than 16383.
     """
     own = _OF_SOURCE.get(header.format)
     wanted: Encoding = (own or "png") if format == "source" else format
