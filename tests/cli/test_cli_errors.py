@@ -42,6 +42,11 @@ CASES: dict[str, tuple[tuple[str, ...], int, str]] = {
         2,
         "inside",
     ),
+    "output is a file": (
+        ("run", "images", "--source", "demo/source", "--output", "demo/curated/dataset.json"),
+        1,
+        "already",
+    ),
     "wrong size": (("convert", "demo/source", "x", "--shard-size", "lots"), 2, "not a size"),
     "wrong column": (("convert", "demo/source", "x", "--column", "image"), 2, "--column image=photo"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 import sluice
 
@@ -82,6 +84,26 @@ def test_the_python_of_the_readme_builds_a_recipe() -> None:
     namespace: dict[str, object] = {}
     exec(code.replace(".run()", ".recipe()").replace("(\n    sluice", "built = (\n    sluice"), namespace)
     assert isinstance(namespace["built"], sluice.Recipe)
+
+
+def test_the_readme_can_be_followed_from_top_to_bottom(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for n in range(3):
+        side = 280 + 20 * n
+        noise = Image.effect_noise((side, side), 40 + 30 * n)
+        noise.save(tmp_path / f"photos/{n}.png")
+    (tmp_path / "recipe.yaml").write_text(_blocks("README.md", "yaml")[0])
+    (tmp_path / "script.py").write_text(_blocks("README.md", "python")[0])
+    lines = [line for block in _blocks("README.md", "console") for line in block.splitlines()]
+    commands = [line.partition("#")[0].replace("KEY", "1").strip() for line in lines if "sluice" in line]
+    assert len(commands) >= 10
+    for command in [*commands, f"{sys.executable} script.py"]:
+        words = shlex.split(command)
+        program = [sys.executable, "-m", "sluice"] if words[0] == "sluice" else words[:1]
+        done = subprocess.run(
+            [*program, *words[1:]], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
 def test_the_worked_example_of_an_operator_works(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -204,11 +205,19 @@ def _judge_failures(prepared: Prepared, fates: Fates, options: Options) -> None:
         _stop_early(prepared.recipe, counts["read"], counts["failed"], options)
     allowed = prepared.recipe.max_failed
     if allowed is not None and counts["failed"] > allowed * counts["read"]:
+        # Nothing is measured again then: the output only has to change hands to the recipe with the new bound.
         raise TooManyFailuresError(
-            f"{counts['failed']} of {counts['read']} samples failed, more than max_failed allows"
-            f" ({allowed:.2%})",
-            fix="raise `max_failed` to see all of them in the report",
+            f"{counts['failed']} of {counts['read']} samples failed ({_most_frequent(fates.reason.values())}),"
+            f" more than max_failed allows ({allowed:.2%})",
+            fix="raise `max_failed` and run again with --update to see all of them in the report",
         )
+
+
+def _most_frequent(reasons: Iterable[str], shown: int = 4) -> str:
+    """`12 truncated, 3 bomb, …`: what failures are counted by, most frequent first."""
+    found = sorted(Counter(reasons).items(), key=lambda each: (-each[1], each[0]))
+    text = ", ".join(f"{count} {reason}" for reason, count in found[:shown])
+    return text + (", …" if len(found) > shown else "")
 
 
 def _compacted(prepared: Prepared, upto_pass: int) -> Table:

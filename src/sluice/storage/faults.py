@@ -11,6 +11,7 @@ from sluice.errors import NotFoundError, StorageError, UnavailableError
 _LOCAL: dict[int, tuple[str, str]] = {
     errno.ENOENT: ("no such file or folder", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "check the path"),
+    errno.EEXIST: ("there is something of this name already", "name another place"),
     errno.EISDIR: ("is a folder where a file is needed", "name a file inside the folder"),
     errno.ENOTEMPTY: ("the folder is not empty", "delete what it holds first"),
     errno.ENOSPC: ("no space left on the device", "free some space or write elsewhere, then run again"),
