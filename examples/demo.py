@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -51,7 +52,9 @@ def _curate(source: str, output: Path) -> int:
     print(
         f"  Shards   {shards[0] if len(shards) == 1 else curated}   (WebDataset tars, measures in Parquet beside them)"
     )
-    command = "sluice" if shutil.which("sluice") else Path(sys.executable).with_name("sluice")
+    command = (
+        "sluice" if shutil.which("sluice") else os.path.relpath(Path(sys.executable).with_name("sluice"))
+    )
     key = "originals/clock_motion" if Path(source) == output / "pictures" else "KEY"
     print("\nNext, try:")
     print(
