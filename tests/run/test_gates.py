@@ -228,3 +228,26 @@ def test_what_could_not_be_fetched_is_tried_again_on_request(tmp_path: Path) -> 
 def test_gates_work_in_worker_processes(dear: Path) -> None:
     found = go(dear, DEAR % 60, operators=operators_of_journeys(), workers=2)
     assert found["kept"] == 2
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_crash_of_a_dear_operator_fails_that_sample_whatever_is_known_already(
+    tmp_path: Path, operators: Registry, known: bool
+) -> None:
+    """Also where no other operator runs any more, in whose cells the reason could be noted; and it can be retried."""
+    folder = write_source(tmp_path / "in", "folder", sizes(30, 40, 50, 60))
+    victim = folder / "s02.jpg"
+    victim.write_bytes(victim.read_bytes() + b"\0all:SEGV")
+    gate = "  - keep: image_width_px >= 35\n"
+    if known:
+        go(tmp_path, gate, operators=operators)
+    found = go(tmp_path, gate + SCORE, operators=operators, workers=1, update=True)
+    assert (found["kept"], found["dropped"], found["failed"]) == (2, 1, 1)
+    (reason,) = found["failures"]
+    assert "image_fragile_score" in reason
+    assert "SIGSEGV" in reason
+    assert values_of(tmp_path / "out", "image_width_px")["s02"] == 50
+    again = go(tmp_path, gate + SCORE, operators=operators, workers=1)
+    assert (again["failed"], measured(again)) == (1, 0)
+    retried = go(tmp_path, gate + SCORE, operators=operators, workers=1, retry_failed=True)
+    assert (retried["kept"], retried["failed"]) == (2, 1)

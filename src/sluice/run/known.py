@@ -32,7 +32,7 @@ class Known:
     retry_failed: bool = False
 
     def of(self, unit: Unit) -> list[Fragment]:
-        """The unit's fragments that count: all, or those without crashes where they are to be retried."""
+        """The unit's fragments that need not be computed again: not those with crashes that are to be retried."""
         found = self.fragments.of(unit.key)
         return [f for f in found if not f.transient] if self.retry_failed else found
 
@@ -52,9 +52,8 @@ class Known:
         return [self._cells(unit, columns) for unit in units]
 
     def _cells(self, unit: Unit, columns: Sequence[Column]) -> UnitCells:
-        fragments = self.of(unit)
         # Where something crashed and another try did not, the other counts.
-        fragments.sort(key=lambda f: f.transient != "")
+        fragments = sorted(self.fragments.of(unit.key), key=lambda f: f.transient != "")
         base = next((f for f in fragments if f"{self.base_mark}:id" in f.marks), None)
         if base is None:
             raise RunError(

@@ -224,13 +224,12 @@ class MeasureJob:
         measured = program([samples[k] for k in good], rows=[rows[k] for k in good], beat=beat)
         _add_in_order(state.cells, rows, samples, good, measured, blamed)
         state.report.spend(measured.seconds)
-        base = base_table(samples, self.source.root)
         if state.task.needs_base:
-            state.base.append(base)
+            state.base.append(base_table(samples, self.source.root))
         failed = self._failed(samples, state.cells.notes[-len(samples) :])
         if state.gated:
-            at = pa.array(good, pa.int64())
-            values = self._gate_values(state, [rows[k] for k in good], base.take(at), measured)
+            base = base_table([samples[k] for k in good], self.source.root)
+            values = self._gate_values(state, [rows[k] for k in good], base, measured)
             notes = self._measure_gated(state, [samples[k] for k in good], values, beat, quarantined)
             failed |= {good[k] for k in self._failed([samples[k] for k in good], notes)}
         state.report.samples += len(samples)
