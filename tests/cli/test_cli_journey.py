@@ -155,6 +155,34 @@ def test_why_tells_values_rules_and_twins(demo: Path) -> None:
     assert "failed (truncated)" in failed
 
 
+def test_a_store_that_was_deleted_is_told_and_made_again(photos: Path) -> None:
+    here = photos.parent
+    again = (
+        "run",
+        "images",
+        "--source",
+        "photos",
+        "--output",
+        "again",
+        "--store",
+        "kept",
+        "--set",
+        "max_failed=100%",
+    )
+    assert sluice(*again, cwd=here).code == 0
+    shutil.rmtree(here / "kept")
+    for words in (
+        ("why", "again", "x"),
+        ("select", "again", "--keep", "image_width_px > 5"),
+        ("report", "again"),
+    ):
+        done = sluice(*words, cwd=here)
+        assert done.code == 1
+        assert "the store no longer holds" in done.err
+    assert sluice(*again, cwd=here).code == 0
+    assert sluice("select", "again", "--keep", "image_width_px > 5", cwd=here).code == 0
+
+
 def test_convert_takes_the_format_from_the_targets_name(photos: Path) -> None:
     here = photos.parent
     for name, first in (

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from sluice.errors import StorageError, UsageError
+from sluice.errors import NotFoundError, StorageError, UsageError
 from sluice.operator import registry
 from sluice.plan import mappers_of
 from sluice.readers import Reader, Slice, open_reader
@@ -100,7 +100,14 @@ class Run:
     @cached_property
     def table(self) -> Table:
         """The wide table of the run's columns."""
-        return Table(Location(self.facts["table"]))
+        try:
+            return Table(Location(self.facts["table"]))
+        except NotFoundError:
+            raise NotFoundError(
+                "the store no longer holds what this run measured",
+                where=self.facts["store"],
+                fix="give the same `sluice run` again: it measures anew and writes nothing twice",
+            ) from None
 
     @cached_property
     def margins(self) -> list[Margin]:
