@@ -67,7 +67,16 @@ def cli_page() -> str:
     parts = ["# The command line", "", "```text", cli.get_help(context), "```", ""]
     for name in cli.list_commands(context):
         parts += _command(cli.get_command(context, name), name, context)
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n".join([*parts, *_COMPLETION]).rstrip() + "\n"
+
+
+_COMPLETION = (
+    "## Shell completion",
+    "",
+    '`eval "$(_SLUICE_COMPLETE=bash_source sluice)"` in `~/.bashrc`; `zsh_source` in `~/.zshrc`; for fish,',
+    "`_SLUICE_COMPLETE=fish_source sluice | source` in its configuration.",
+    "",
+)
 
 
 def _command(command: click.Command | None, name: str, parent: click.Context) -> list[str]:
