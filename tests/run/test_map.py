@@ -207,12 +207,17 @@ def test_ledgers_know_the_failures(tmp_path: Path) -> None:
     assert all(json.loads(p.read_text())["failed"] == {} for p in ledgers)
 
 
-def test_a_mapper_that_kills_its_worker_costs_one_sample(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [("  - map: image_deadly\n" + KEEP, "reading: "), (KEEP + "  - map: image_deadly\n", "image_deadly: ")],
+)
+def test_a_mapper_that_kills_its_worker_costs_one_sample(tmp_path: Path, steps: str, reason: str) -> None:
     make_source(tmp_path / "in")
     (tmp_path / "in" / "deadly.jpg").write_bytes(picture(8) + BAIT)
     operators = Registry([*registry(), *registry().features(), image_deadly.spec])
-    found = mapped_run(tmp_path, "  - map: image_deadly\n" + KEEP, workers=2, operators=operators)
+    found = mapped_run(tmp_path, steps, workers=2, operators=operators)
     assert [found[fate] for fate in ("read", "kept", "dropped", "failed")] == [11, 7, 2, 2]
+    assert [r for r in found["failures"] if r.startswith(reason)] != []
     assert "deadly.jpg" not in pictures(tmp_path / "out")
 
 

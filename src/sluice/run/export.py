@@ -76,7 +76,8 @@ class WriteJob:
 
     def step_name(self, step: int) -> str:
         """What the worker was doing, for messages."""
-        return f"writing {self.format}"
+        mapping = " and ".join(mapper.spec.name for mapper in self.mappers)
+        return mapping if step == 0 and mapping else f"writing {self.format}"
 
     def __call__(self, task: WriteTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> WriteReport:
         """Write one shard, whole or not at all, then note it in the ledger."""
@@ -84,7 +85,7 @@ class WriteJob:
         fields = from_ipc(task.fields) if task.fields is not None else None
         samples = self._with_bytes(task)
         if self._last_step is not None:
-            samples = self._last_step(samples, beat)
+            samples = self._last_step(samples, beat, quarantined)
         result = self._writer.write_shard(task.index, samples, fields)
         place = Location(self.ledger) / f"{task.index:05d}.json"
         entry = {"digest": task.digest, **_entry(result)}

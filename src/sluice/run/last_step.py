@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from time import monotonic_ns
 
 import xxhash
 
 from sluice.errors import ReadError, StorageError
 from sluice.operator import Instance
 from sluice.operator.mapping import MapperChain
-from sluice.run.engine import Beat, rest
+from sluice.run.engine import ROW, SINCE, STEP, Beat, Quarantine, rest
 from sluice.sample import Item, Note, Sample
 
 
@@ -26,11 +27,24 @@ class LastStep:
         self._chain = MapperChain(mappers)
         self._scopes = {mapper.spec.scope for mapper in mappers}
 
-    def __call__(self, samples: Iterable[Sample | None], beat: Beat) -> Iterator[Sample | None]:
-        """The samples' new versions, in order; None stays None (a sample that is not there any more)."""
-        for sample in samples:
-            rest(beat)
-            yield None if sample is None else self._mapped(sample)
+    def __call__(
+        self, samples: Iterable[Sample | None], beat: Beat, quarantined: Mapping[int, Quarantine]
+    ) -> Iterator[Sample | None]:
+        """The samples' new versions, in order; None stays None (a sample that is not there any more).
+
+        A sample's row is its position; one that is `quarantined` is not mapped again.
+        """
+        for row, sample in enumerate(samples):
+            if sample is None:
+                yield None
+            elif row in quarantined:
+                found = quarantined[row]
+                yield _failed(sample, f"{found.step}: {found.reason}", found.detail)
+            else:
+                beat[ROW], beat[STEP], beat[SINCE] = row, 0, monotonic_ns()
+                mapped = self._mapped(sample)
+                rest(beat)
+                yield mapped
 
     def _mapped(self, sample: Sample) -> Sample:
         if any(note.kind == "read" for note in sample.notes):

@@ -371,7 +371,8 @@ def _add_in_order(
             notes = list(sample.notes)
             if row in quarantined:
                 q = quarantined[row]
-                notes.append(Note("crash", f"{q.step}: {q.reason}", q.detail, q.step))
+                step = q.step or "reading"  # where no operator was under way
+                notes.append(Note("crash", f"{step}: {q.reason}", q.detail, step))
             cells.add_failed(row, sample, notes)
             continue
         i = at[k]
