@@ -51,7 +51,8 @@ def pick(draw: Any) -> dict[str, bytes]:
         sample["jpg"] = BROKEN
     elif kind == "one":
         sample["jpg"] = picture(draw(st.integers(0, 2)), draw(st.sampled_from(WIDTHS)))
-    if kind == "text" or draw(st.booleans()):
+    # In a folder it is the caption that makes two pictures one sample.
+    if kind in ("text", "pair") or draw(st.booleans()):
         sample["txt"] = draw(st.sampled_from([b"3 words here", b"7", b"none", b"\xff\xfe"]))
     return sample
 
@@ -77,9 +78,7 @@ def journeys(draw: Any) -> tuple[str, list[dict[str, bytes]], list[str]]:
     """A format, samples for it, and steps."""
     form = draw(st.sampled_from(FORMS))
     samples = [pick(draw) for _ in range(draw(st.integers(1, 8)))]
-    if form == "parquet":  # a text there is Unicode or nothing
-        samples = [{n: d for n, d in s.items() if d != b"\xff\xfe"} for s in samples]
-    if form == "jsonl":
+    if form in ("parquet", "jsonl"):  # a text there is Unicode or nothing
         samples = [{n: d for n, d in s.items() if d != b"\xff\xfe"} for s in samples]
     rules = [
         f"keep: {{rule: '{draw(st.sampled_from(RULES))}', nulls: {draw(st.sampled_from(['drop', 'keep']))}}}"
@@ -90,7 +89,7 @@ def journeys(draw: Any) -> tuple[str, list[dict[str, bytes]], list[str]]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=160,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -125,7 +124,7 @@ def judged(draw: Any) -> tuple[list[int | None], list[tuple[int, str]]]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=160,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

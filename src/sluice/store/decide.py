@@ -155,7 +155,9 @@ def _order(table: Table, step: Dedup, connection: Any) -> NDArray[np.int64]:
 def _sampled(table: Table, step: SampleStep, alive: Mask) -> Mask:
     """A seeded part of the samples alive: by the hash of their ids, so that company does not matter."""
     ids = [i for path in table.paths() for i in pq.read_table(path, columns=["id"]).column(0).to_pylist()]
-    luck = np.fromiter((xxhash.xxh3_64_intdigest(i.encode(), seed=step.seed) for i in ids), np.uint64, len(ids))
+    luck = np.fromiter(
+        (xxhash.xxh3_64_intdigest(i.encode(), seed=step.seed) for i in ids), np.uint64, len(ids)
+    )
     if step.fraction is not None:
         return luck < np.uint64(min(int(step.fraction * 2**64), 2**64 - 1))
     chosen = np.zeros(len(ids), bool)
