@@ -89,7 +89,7 @@ def journeys(draw: Any) -> tuple[str, list[dict[str, bytes]], list[str]]:
 
 
 @settings(
-    max_examples=160,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -124,7 +124,7 @@ def judged(draw: Any) -> tuple[list[int | None], list[tuple[int, str]]]:
 
 
 @settings(
-    max_examples=160,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
