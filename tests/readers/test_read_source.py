@@ -113,3 +113,13 @@ def test_unknown_formats_name_the_nearest() -> None:
         reader_class("webdatset")
     with pytest.raises(UsageError, match="nothing"):
         open_reader("/", "folder", limit=0)
+
+
+def test_a_table_left_among_many_pictures_does_not_make_them_a_table(tmp_path: Path) -> None:
+    for k in range(21):
+        (tmp_path / f"{k}.jpg").write_bytes(b"")
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    assert detect_format(tmp_path) == "folder"
+    (tmp_path / "20.jpg").unlink()
+    with pytest.raises(SourceError, match="mixed"):
+        detect_format(tmp_path)

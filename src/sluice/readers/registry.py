@@ -21,6 +21,8 @@ from sluice.storage import Location
 GROUP = "sluice.readers"
 """Entry point group: each name is a format, each value a class that is a `Reader`."""
 
+MANY_TIMES = 20
+"""So many times more media files than tables and tars make a source a folder of media, whatever else lies there."""
 _LOOKED_AT = 20_000  # files; a source of more is what its first ones are
 _TABLES = {
     ".parquet": "parquet",
@@ -108,6 +110,9 @@ def _kind(path: str) -> str:
 
 def _formats(counts: Counter[str], files: Iterable[FileStat]) -> list[str]:
     """The formats that could be meant; one where the answer is clear."""
+    strays = sum(counts[name] for name in {*_TABLES.values(), "webdataset"})
+    if counts["media"] > MANY_TIMES * strays:
+        return ["folder"]  # a folder of media with a table or tar left lying about: a sample like any other file
     tables = [name for name in ("jsonl", "csv", "parquet") if counts[name]]
     if counts["webdataset"]:
         # Shards have Parquet and JSON beside them: ours, img2dataset's.

@@ -12,7 +12,7 @@ from sluice.ops.image.pixels import LIBRARIES, SmallGray
 @measure(version=1, cost="decode", libraries=LIBRARIES)
 def image_entropy(
     small_gray: SmallGray,
-) -> Annotated[float, Field(unit="bits", ge=0, le=8, higher_is="more varied")]:
+) -> Annotated[float, Field(unit="bits", ge=0, le=8, higher_is="more varied", bound=">= 2")]:
     """Shannon entropy of the 256-bin histogram of the small picture's luma: −Σ p log₂ p.
 
     From 0 for a constant picture, 1 for two tones in equal parts, to 8 where all tones are equally frequent;

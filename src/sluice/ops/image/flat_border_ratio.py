@@ -13,7 +13,7 @@ from sluice.ops.image.pixels import LIBRARIES, SmallGray
 @measure(version=1, cost="decode", libraries=LIBRARIES)
 def image_flat_border_ratio(
     small_gray: SmallGray, *, tolerance: Annotated[int, Setting(ge=0, le=255)] = 8
-) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="more border")]:
+) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="more border", bound="<= 0.5")]:
     """Share of the area that lies in uniform borders (letterbox and pillar bars, frames, margins).
 
     A row at the top or bottom belongs to the border while its luma spans at most `tolerance` levels (room for

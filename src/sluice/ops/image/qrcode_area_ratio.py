@@ -17,7 +17,7 @@ _COARSE_FROM_PX = 1024
 @measure(version=1, cost="decode", libraries=(*LIBRARIES, "zxing-cpp"))
 def image_qrcode_area_ratio(
     gray: Gray, *, inverted: bool = False
-) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="more code")]:
+) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="more code", bound="< 0.05")]:
     """Summed area of the quadrangles of all readable QR codes (also Micro and rMQR), divided by the image's.
 
     At most 1; 0 without a readable code. Found by zxing-cpp on the luma, in any direction, light-on-dark codes

@@ -25,7 +25,7 @@ def laplacian_variance(pixels: NDArray[np.uint8]) -> float:
 @measure(version=1, cost="decode", libraries=LIBRARIES)
 def image_sharpness(
     picture: Picture, gray: Gray, *, channels: Literal["luma", "rgb"] = "luma"
-) -> Annotated[float, Field(unit="variance", ge=0, higher_is="sharper")]:
+) -> Annotated[float, Field(unit="variance", ge=0, higher_is="sharper", bound=">= 100")]:
     """Variance of the 4-neighbour Laplacian at native size, of `channels`: the luma, or R, G and B together.
 
     Pech-Pacheco and others, "Diatom autofocusing in brightfield microscopy" (ICPR 2000). From 0 for a

@@ -11,7 +11,7 @@ from sluice.ops.image.sharpness import laplacian_variance
 @measure(version=1, cost="decode", libraries=LIBRARIES)
 def image_sharpness_normalised(
     gray: Gray, *, side_px: int = 256
-) -> Annotated[float, Field(unit="variance", ge=0, higher_is="sharper")]:
+) -> Annotated[float, Field(unit="variance", ge=0, higher_is="sharper", bound=">= 20")]:
     """Variance of the 4-neighbour Laplacian of the luma after scaling the shorter side to `side_px`.
 
     As `image_sharpness`, but comparable between pictures of different sizes: a picture larger than `side_px`

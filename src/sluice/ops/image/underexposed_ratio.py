@@ -12,7 +12,7 @@ from sluice.ops.image.pixels import LIBRARIES, SmallGray
 @measure(version=1, cost="decode", libraries=LIBRARIES)
 def image_underexposed_ratio(
     small_gray: SmallGray, *, max_luma: Annotated[int, Setting(ge=0, le=255)] = 5
-) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="darker")]:
+) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="darker", bound="<= 0.9")]:
     """Share of the small picture's pixels whose luma is at most `max_luma`; 1 for a black picture.
 
     The default is the lowest two per cent of the 8-bit range (5 of 255), our choice: half of where the sRGB
