@@ -53,6 +53,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
         tuple(prepared.plan.mappers.trailing.values()),
     )
     finished: dict[int, WriteReport] = {}
+    written: set[int] = set()
     tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
     peak = 0.0
     with (
@@ -65,8 +66,10 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
                     f"a shard could not be written: {done.error}", fix="run the same command again"
                 )
             finished[done.result.index] = done.result
+            written.add(done.result.index)
             peak = max(peak, done.peak_rss_mb)
             progress.update(samples=done.result.samples, bytes=done.result.size_bytes)
+        progress.update(samples=sum(r.samples for i, r in finished.items() if i not in written))
     for report in finished.values():
         _fail_lost(packing, report, fates, shard_of)
     _remove_stale(prepared, packing.shards)

@@ -171,7 +171,7 @@ def _run_pass(
             clock.peak_rss_mb = max(clock.peak_rss_mb, done.peak_rss_mb)
             clock.busy_s += done.seconds
             progress.update(samples=report.samples, bytes=report.size_bytes, failed=report.failed)
-            _stop_early(prepared.recipe, seen, failed, options)
+            _stop_early(prepared.recipe, seen, failed, options, report.first_failure)
     prepared.known.fragments.refresh()
     return seen
 
@@ -185,10 +185,11 @@ EARLY_SAMPLES = 1000
 """Samples seen before `max_failed` may stop a run that is still measuring."""
 
 
-def _stop_early(recipe: Recipe, seen: int, failed: int, options: Options) -> None:
+def _stop_early(recipe: Recipe, seen: int, failed: int, options: Options, first: str = "") -> None:
     if options.strict and failed:
+        named = f", {first} among them," if first else ""
         raise TooManyFailuresError(
-            f"{failed} of {seen} samples failed and --strict was given",
+            f"{failed} of {seen} samples failed{named} and --strict was given",
             fix="run without --strict to see all of them in the report",
         )
     if recipe.max_failed is not None and seen >= EARLY_SAMPLES and failed > recipe.max_failed * seen:

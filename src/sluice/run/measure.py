@@ -59,6 +59,8 @@ class UnitReport:
     samples: int = 0
     failed: int = 0
     size_bytes: int = 0
+    first_failure: str = ""
+    """Key and reason of the first sample that failed, for messages."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     def spend(self, seconds: Mapping[str, float]) -> None:
@@ -235,6 +237,11 @@ class MeasureJob:
         state.report.samples += len(samples)
         state.report.size_bytes += sum(sample.size_bytes for sample in samples)
         state.report.failed += len(failed)
+        if failed and not state.report.first_failure:
+            first = min(failed)
+            at = len(state.cells.notes) - len(samples) + first
+            why = [n.reason for n in state.cells.notes[at] if n.kind != "declined"]
+            state.report.first_failure = f"{samples[first].key} ({why[0] if why else 'a dear operator failed'})"
 
     def _blamed(self, state: _UnitState, quarantined: Mapping[int, Quarantine]) -> Mapping[int, Quarantine]:
         """Rows that must not be measured at all: not those that only a dear operator cannot bear."""
