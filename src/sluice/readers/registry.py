@@ -112,7 +112,9 @@ def _formats(counts: Counter[str], files: Iterable[FileStat]) -> list[str]:
     """The formats that could be meant; one where the answer is clear."""
     strays = sum(counts[name] for name in {*_TABLES.values(), "webdataset"})
     if counts["media"] > MANY_TIMES * strays:
-        return ["folder"]  # a folder of media with a table or tar left lying about: a sample like any other file
+        return [
+            "folder"
+        ]  # a folder of media with a table or tar left lying about: a sample like any other file
     tables = [name for name in ("jsonl", "csv", "parquet") if counts[name]]
     if counts["webdataset"]:
         # Shards have Parquet and JSON beside them: ours, img2dataset's.

@@ -241,7 +241,9 @@ class MeasureJob:
             first = min(failed)
             at = len(state.cells.notes) - len(samples) + first
             why = [n.reason for n in state.cells.notes[at] if n.kind != "declined"]
-            state.report.first_failure = f"{samples[first].key} ({why[0] if why else 'a dear operator failed'})"
+            state.report.first_failure = (
+                f"{samples[first].key} ({why[0] if why else 'a dear operator failed'})"
+            )
 
     def _blamed(self, state: _UnitState, quarantined: Mapping[int, Quarantine]) -> Mapping[int, Quarantine]:
         """Rows that must not be measured at all: not those that only a dear operator cannot bear."""
