@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sluice.operator import registry
@@ -76,3 +78,13 @@ def test_what_another_try_may_not_meet_is_transient(
     write(store, column, [None], notes=[[note]])
     (found,) = store.stored("u-1")
     assert bool(found.transient) == transient
+
+
+def test_fragments_of_another_format_or_damaged_ones_are_not_known(tmp_path: Path) -> None:
+    folder = tmp_path / "fragments" / "unit"
+    folder.mkdir(parents=True)
+    (folder / "damaged.parquet").write_bytes(b"PAR1 no more")
+    older = pa.table({"row": [0]}).replace_schema_metadata({b"sluice.fragment": b'{"format": 1, "rows": 1}'})
+    pq.write_table(older, folder / "older.parquet")
+    pq.write_table(pa.table({"row": [0]}), folder / "strange.parquet")
+    assert Fragments(Location(tmp_path / "fragments")).of("unit") == []

@@ -30,6 +30,8 @@ NOTE_TYPE = pa.struct(
 _MARK = b"sluice.column"
 _MAKERS = b"sluice.operators"
 _FILE = b"sluice.fragment"
+FORMAT = 2
+"""Version of a fragment's layout. What another version of Sluice wrote is not known, and measured again."""
 
 HASHES = "item_hashes"
 """The pseudo-column of content hashes (one an item, null where its bytes were not read whole)."""
@@ -104,18 +106,28 @@ class Fragments:
 
     def of(self, unit: str) -> list[Fragment]:
         """The fragments of one unit, in a fixed order."""
-        return [self._open(self.location / unit / name) for name in sorted(self.listing().get(unit, ()))]
+        return self._opened(self.location / unit, self.listing().get(unit, ()))
 
     def stored(self, unit: str) -> list[Fragment]:
         """The fragments of one unit as they are now, without listing the whole store."""
         folder = self.location / unit
         names = [e.path for e in folder.list() if e.path.endswith(".parquet")] if folder.exists() else []
-        return [self._open(folder / name) for name in sorted(names)]
+        return self._opened(folder, names)
 
-    def _open(self, location: Location) -> Fragment:
+    def _opened(self, folder: Location, names: Iterable[str]) -> list[Fragment]:
+        found = (self._open(folder / name) for name in sorted(names))
+        return [fragment for fragment in found if fragment is not None]
+
+    def _open(self, location: Location) -> Fragment | None:
+        """The fragment there; None where it is damaged or of another format, and so tells nothing."""
         source: Any = location.path if location.is_local else pa.BufferReader(location.read())
-        schema = pq.read_schema(source)
-        info = json.loads(schema.metadata[_FILE])
+        try:
+            schema = pq.read_schema(source)
+        except pa.ArrowInvalid:
+            return None
+        info = json.loads((schema.metadata or {}).get(_FILE, b"{}"))
+        if info.get("format") != FORMAT:
+            return None
         marked = [f for f in schema if f.metadata and _MARK in f.metadata]
         marks = {f.metadata[_MARK].decode(): f.name for f in marked}
         makers = {
@@ -159,6 +171,7 @@ class Fragments:
         fields.append(pa.field("notes", pa.list_(NOTE_TYPE)))
         arrays.append(pa.array([_note_rows(n) for n in notes], pa.list_(NOTE_TYPE)))
         info = {
+            "format": FORMAT,
             "rows": len(rows),
             "of_rows": of_rows,
             "max_items": _max_items(base),
