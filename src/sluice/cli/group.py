@@ -89,7 +89,11 @@ def _guarded(words: list[str], call: Callable[[], Any]) -> int:
             _tell_json("interrupted", "", "the same command does what is left", INTERRUPTED)
         else:
             warn("interrupted; the same command does what is left")
-        return INTERRUPTED
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # An interrupt that met a class being made (dataclasses run text) leaves a mark in CPython, by which it
+        # would end us with the signal whatever we return: no work was under way that needs a gentler end.
+        os._exit(INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 
