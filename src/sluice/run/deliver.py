@@ -31,6 +31,7 @@ class Delivery:
     size_bytes: int
     shard_of: NDArray[np.int32]
     peak_rss_mb: float = 0.0
+    workers_died: bool = False
 
 
 def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quiet: bool = False) -> Delivery:
@@ -55,7 +56,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     finished: dict[int, WriteReport] = {}
     written: set[int] = set()
     tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
-    peak = 0.0
+    peak, workers_died = 0.0, False
     with (
         Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress,
         closing(engine.run(job, tasks)) as results,
@@ -68,6 +69,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
             finished[done.result.index] = done.result
             written.add(done.result.index)
             peak = max(peak, done.peak_rss_mb)
+            workers_died |= done.attempts > 1
             progress.update(samples=done.result.samples, bytes=done.result.size_bytes)
         progress.update(samples=sum(r.samples for i, r in finished.items() if i not in written))
     for report in finished.values():
@@ -76,7 +78,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     _describe_dataset(prepared, table, finished)
     samples = sum(r.samples for r in finished.values())
     size = sum(r.size_bytes for r in finished.values())
-    return Delivery(packing.shards, samples, size, shard_of, peak)
+    return Delivery(packing.shards, samples, size, shard_of, peak, workers_died)
 
 
 def _stem(path: str) -> str:

@@ -25,6 +25,7 @@ from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
 from sluice.run.prepare import Prepared
 from sluice.run.progress import Progress
+from sluice.storage import Location
 from sluice.store import FATES, Fates, Table, compact, decide, table_digest, write_selection
 
 
@@ -35,6 +36,7 @@ class Clock:
     steps: list[dict[str, Any]] = field(default_factory=list)
     operators: dict[str, float] = field(default_factory=dict)
     peak_rss_mb: float = 0.0
+    workers_died: bool = False
     busy_s: float = 0.0
     """Worker seconds spent measuring, start-up and waiting left out."""
     started: float = field(default_factory=perf_counter)
@@ -77,6 +79,9 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
     placed = {"shard": delivery.shard_of}
     write_selection(prepared.run.selection, table, prepared.recipe.steps, prepared.plan.rules, fates, placed)
     clock.step("select", started, len(table))
+    if clock.workers_died or delivery.workers_died:
+        for place in _places(prepared):
+            place.remove_leftovers()  # of what they were writing
     return _summary(prepared, engine, table, fates, delivery, clock)
 
 
@@ -92,11 +97,16 @@ def _claim(prepared: Prepared, options: Options) -> None:
                 fix="choose another output, or give --update to bring this one up to date with the recipe",
             )
     # Before any work: a place that cannot be written is not to be found out after hours of measuring.
-    for place in (run.output, run.location, prepared.store):
+    for place in _places(prepared):
         place.make_dirs()
         place.is_writable()
         place.remove_leftovers()
     prepared.lock.write(run.lock)
+
+
+def _places(prepared: Prepared) -> tuple[Location, ...]:
+    """Where a run writes: its output, its run directory, its store."""
+    return prepared.run.output, prepared.run.location, prepared.store
 
 
 def _measure_and_decide(
@@ -170,6 +180,7 @@ def _run_pass(
             clock.spent(report.seconds)
             clock.peak_rss_mb = max(clock.peak_rss_mb, done.peak_rss_mb)
             clock.busy_s += done.seconds
+            clock.workers_died |= done.attempts > 1
             progress.update(samples=report.samples, bytes=report.size_bytes, failed=report.failed)
             _stop_early(prepared.recipe, seen, failed, options, report.first_failure)
     prepared.known.fragments.refresh()

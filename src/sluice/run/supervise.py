@@ -51,6 +51,7 @@ _RECYCLE_SHARE = 0.5
 operators leak (or fragment) is not held against the samples that follow."""
 
 _DETAIL_CHARS = 2_000
+_SAID_BYTES = 64_000
 _JOIN_S = 5.0
 
 
@@ -124,8 +125,11 @@ class _Process:
 
     def last_words(self) -> str:
         self.said.seek(0, os.SEEK_END)
-        self.said.seek(max(0, self.said.tell() - _DETAIL_CHARS))
-        return self.said.read().decode("utf-8", "replace").strip()
+        self.said.seek(max(0, self.said.tell() - _SAID_BYTES))
+        words = self.said.read().decode("utf-8", "replace").strip()
+        # What Python says of a fatal signal begins with the signal and ends with a long list of modules.
+        fatal = words.rfind("Fatal Python error")
+        return words[fatal:][:_DETAIL_CHARS] if fatal >= 0 else words[-_DETAIL_CHARS:]
 
 
 @contextmanager
