@@ -80,17 +80,6 @@ def _hash(item: Item) -> str | None:
     return None if data is None else xxhash.xxh3_128_hexdigest(data)
 
 
-def with_root(sample: Sample, root: str) -> Sample:
-    """The sample with the stored, relative views made absolute: ready to be read."""
-    items = tuple(
-        item
-        if item.media is None or not item.media.uri
-        else replace(item, media=replace(item.media, uri=root + item.media.uri))
-        for item in sample.items
-    )
-    return replace(sample, items=items)
-
-
 def base_table(samples: list[Sample], root: str) -> pa.Table:
     """What the reader gave of samples, as it is stored: views relative to the source root, keys, sizes."""
     batch = Batch.from_samples(samples, inline=False, root=root).data

@@ -13,7 +13,6 @@ import xxhash
 from sluice.errors import NotFoundError, StorageError
 from sluice.operator import Instance
 from sluice.readers import Slice
-from sluice.run.batches import with_root
 from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.last_step import LastStep
 from sluice.run.measure import SourceRef
@@ -99,7 +98,7 @@ class WriteJob:
         again = self._read_again(task.slices) if task.slices else None
         for sample, gone in known_samples(from_ipc(task.samples)):
             if again is None:
-                yield _without(with_root(sample, self.source.root), gone)
+                yield _without(sample.rooted(self.source.root), gone)
                 continue
             found = next(again, None)
             if found is None or found.id != sample.id:

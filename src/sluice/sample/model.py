@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import xxhash
@@ -69,6 +69,16 @@ class Sample:
     def of(self, modality: str) -> list[tuple[int, Item]]:
         """The items of one modality with their index among all items, in order."""
         return [(i, item) for i, item in enumerate(self.items) if item.modality == modality]
+
+    def rooted(self, root: str) -> Sample:
+        """The sample with views relative to a source root, as the store keeps them, made absolute."""
+        items = tuple(
+            item
+            if item.media is None or not item.media.uri
+            else replace(item, media=replace(item.media, uri=root + item.media.uri))
+            for item in self.items
+        )
+        return replace(self, items=items)
 
     @property
     def size_bytes(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -174,7 +174,7 @@ class Run:
         if self._reader.addressable:
             (sample,) = self.table.batch([ordinal])
             root = self.facts["source"]["root"]
-            return replace(sample, items=tuple(_rooted(item, root) for item in sample.items))
+            return sample.rooted(root)
         row = self.table.rows([ordinal], ["unit", "row"])[0]
         part = self._slices[row["unit"]]
         found = list(self._reader.read(part, {row["row"]}))
@@ -210,9 +210,3 @@ class Run:
 
 def _is_image(item: Any) -> bool:
     return bool(item.modality == "image")
-
-
-def _rooted(item: Any, root: str) -> Any:
-    if item.media is None or not item.media.uri:
-        return item
-    return replace(item, media=replace(item.media, uri=root + item.media.uri))
