@@ -60,6 +60,6 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt
 	@touch .venv/core.stamp $@
 
 .venv/dev.stamp: $(INSTALLED_FROM)
-	@echo "Installing the core and the tools that the tests need"
-	@$(PIP) -e ".[dev,demo]"
+	@echo "Installing the core, every extra, and the tools that the tests need"
+	@$(PIP) -e ".[all,dev,demo]"
 	@touch .venv/core.stamp .venv/demo.stamp $@

@@ -24,9 +24,9 @@ import numpy as np
 
 from sluice.errors import SampleError, SluiceError
 from sluice.operator.evaluate import Measured, Program
-from sluice.operator.instance import ITEM_SCOPES, Instance
+from sluice.operator.instance import Instance
 from sluice.operator.mapping import MapperChain
-from sluice.operator.spec import Output, Spec
+from sluice.operator.spec import ITEM_SCOPES, Output, Spec
 from sluice.sample import Item, Media, Note, Sample
 
 DEFINED_BY_STANDARD = frozenset({"numpy", "pyarrow", "pydantic", "xxhash"})

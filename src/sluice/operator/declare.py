@@ -7,10 +7,11 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import Field as Described
 
 from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec, ValueKind
 
@@ -28,6 +29,15 @@ SCOPES = {
     "sample": "sample",
 }
 """The scope of an operator by the first words of its name, longest first."""
+
+
+PAIRING: dict[str, Any] = {
+    "pair": (
+        Literal["nearest", "any", "all"],
+        Described("nearest", description="the text nearest to the image; or the best, or the worst, of all"),
+    )
+}
+"""The setting that every operator on pairs has besides its own: with which texts an image is paired."""
 
 
 class DeclarationError(TypeError):
@@ -122,7 +132,7 @@ def _attach(
         version=version,
         cost=cost,
         needs=_needs(call, hints),
-        settings=_settings(name, target),
+        settings=_settings(name, target, PAIRING if (scope or _scope_of(name)) == "pair" else {}),
         outputs=outputs,
         target=target,
         doc=inspect.getdoc(target) or "",
@@ -159,11 +169,11 @@ def _needs(call: Callable[..., Any], hints: dict[str, Any]) -> tuple[Need, ...]:
     return tuple(Need(n, hints.get(n)) for n in names if n != "self")
 
 
-def _settings(name: str, target: Callable[..., Any]) -> type[BaseModel]:
-    """A model of the keyword-only parameters (of `__init__` where the operator is a class)."""
+def _settings(name: str, target: Callable[..., Any], more: dict[str, Any]) -> type[BaseModel]:
+    """A model of the keyword-only parameters (of `__init__` where the operator is a class), and some more."""
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     hints = _hints(name, function)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = dict(more)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             if isinstance(target, type) and "__init__" not in vars(target):
@@ -211,6 +221,8 @@ def _value_kind(name: str, python: Any, field: Field) -> ValueKind:
         return "bits"
     if field.size is not None:
         return "vector"
+    if python is bytes:
+        return "binary"
     kinds: dict[Any, ValueKind] = {float: "number", int: "number", bool: "bool", str: "text"}
     if python not in kinds:
         raise DeclarationError(f"{name}: cannot store values of type {python!r}")

@@ -12,7 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from sluice.errors import PlanError
-from sluice.operator.instance import ITEM_SCOPES, Instance
+from sluice.operator.instance import Instance
+from sluice.operator.pairing import pair_cells, pair_values
+from sluice.operator.spec import ITEM_SCOPES
 from sluice.operator.step import (
     ENCODED,
     ITEM,
@@ -64,9 +66,12 @@ class Program:
         _refuse_clashes(instances)
         everything = {_mark(i): i for top in instances for i in top.closure()}
         scopes = sorted({i.spec.scope for i in everything.values()}, key=_SCOPE_ORDER.index)
+        lent = {
+            _mark(b) for i in everything.values() for b in i.bindings.values() if b.spec.scope != i.spec.scope
+        }
         self.instances = tuple(instances)
         self._scopes = [
-            _ScopeProgram(scope, [i for i in everything.values() if i.spec.scope == scope])
+            _ScopeProgram(scope, [i for i in everything.values() if i.spec.scope == scope], lent)
             for scope in scopes
         ]
         self.steps = [step for scope in self._scopes for step in scope.steps]
@@ -102,10 +107,10 @@ class Program:
         )
         made: dict[str, list[Any]] = {}
         for scope in self._scopes:
-            cells = scope.cells(samples, made)
+            cells = scope.cells(samples, made, run)
             for segment in scope.segments:
                 segment.run(cells, run)
-            made |= scope.values(cells, len(samples))
+            made |= scope.values(cells, samples)
         run.beat[0] = -1
         seconds: dict[str, float] = {}
         for step in self.steps:
@@ -115,11 +120,18 @@ class Program:
     def _columns(self, made: dict[str, list[Any]]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {}
         for instance in self.instances:
-            values = made[_mark(instance)] if instance.made else []
+            values = _without_notes(made[_mark(instance)]) if instance.made else []
             for k, name in enumerate(instance.made):
                 part = k if len(instance.made) > 1 else None
                 columns[name] = values if part is None else [_part(v, part) for v in values]
         return columns
+
+
+def _without_notes(values: list[Any]) -> list[Any]:
+    """Values as they are stored: what a note stands for is null."""
+    if values and type(values[0]) is list:
+        return [[None if type(v) is Note else v for v in items] for items in values]
+    return [None if type(v) is Note else v for v in values]
 
 
 def _part(value: Any, index: int) -> Any:
@@ -148,6 +160,8 @@ def _mark(instance: Instance) -> str:
 
 def _opened(instance: Instance) -> tuple[Callable[..., Any], dict[str, Any]]:
     settings = dict(instance.settings)
+    if instance.spec.scope == "pair":
+        del settings["pair"]  # says which pairs are made; an operator sees one of them
     if not instance.spec.is_class:
         return instance.spec.target, settings
     operator = instance.spec.target(**settings)
@@ -159,11 +173,11 @@ def _opened(instance: Instance) -> tuple[Callable[..., Any], dict[str, Any]]:
 class _ScopeProgram:
     """The steps of one scope in dependency order, cut into segments of per-item and of batched steps."""
 
-    def __init__(self, scope: str, instances: Sequence[Instance]) -> None:
-        self.scope = scope
+    def __init__(self, scope: str, instances: Sequence[Instance], lent: set[str]) -> None:
+        self.scope, self.lent = scope, lent
         self.steps: list[Step] = []
         self._slot_of: dict[str, int] = dict(ROOT_SLOTS)
-        self._lists_needed: dict[int, str] = {}
+        self._borrowed: dict[int, str] = {}
         for instance in instances:
             self._add(instance)
         self._size = max(self._slot_of.values()) + 1
@@ -184,10 +198,11 @@ class _ScopeProgram:
     def _slot(self, instance: Instance) -> int:
         if instance.spec.scope == self.scope:
             return self._add(instance)
-        # A sample-level operator that names an image measure is given that measure's list of its sample.
+        # A sample-level operator that names an image measure is given that measure's list of its sample, one
+        # on pairs the value of the pair's own image or text.
         mark = _mark(instance)
         slot = self._slot_of.setdefault(mark, max(self._slot_of.values()) + 1)
-        self._lists_needed[slot] = mark
+        self._borrowed[slot] = mark
         return slot
 
     def _cut(self) -> list[_Segment]:
@@ -196,7 +211,7 @@ class _ScopeProgram:
             if not runs or step.instance.spec.batched or runs[-1][0].instance.spec.batched:
                 runs.append([])
             runs[-1].append(step)
-        stored = {step.output for step in self.steps if step.instance.made}
+        stored = {step.output for step in self._given()}
         last_use = {
             slot: k for k, run in enumerate(runs) for step in run for slot in (*step.inputs, step.output)
         }
@@ -205,7 +220,14 @@ class _ScopeProgram:
             for k, run in enumerate(runs)
         ]
 
-    def cells(self, samples: Sequence[Sample], made: dict[str, list[Any]]) -> list[Cell]:
+    def _given(self) -> list[Step]:
+        """The steps whose values are asked for: to be stored, or by another scope."""
+        return [s for s in self.steps if s.instance.made or _mark(s.instance) in self.lent]
+
+    def cells(self, samples: Sequence[Sample], made: dict[str, list[Any]], run: Run) -> list[Cell]:
+        if self.scope == "pair":
+            borrowed = {slot: (mark.partition("/")[0], made[mark]) for slot, mark in self._borrowed.items()}
+            return pair_cells(samples, self.steps, self._size, borrowed, run)
         cells = []
         for row, sample in enumerate(samples):
             if self.scope in ITEM_SCOPES:
@@ -216,20 +238,22 @@ class _ScopeProgram:
             else:
                 slots = [None] * self._size
                 slots[SAMPLE] = sample
-                for slot, mark in self._lists_needed.items():
-                    slots[slot] = made[mark][row]
+                for slot, mark in self._borrowed.items():
+                    lists = made[mark][row]
+                    slots[slot] = _without_notes(lists) if type(lists) is list else lists
                 cells.append(Cell(row, None, -1, slots))
         return cells
 
-    def values(self, cells: list[Cell], count: int) -> dict[str, list[Any]]:
-        """What each stored step made, by its mark: one entry a sample."""
+    def values(self, cells: list[Cell], samples: Sequence[Sample]) -> dict[str, list[Any]]:
+        """What each step made that is asked for, by its mark: one entry a sample, notes where there is none."""
         found: dict[str, list[Any]] = {}
-        for step in self.steps:
-            if not step.instance.made:
+        for step in self._given():
+            if self.scope == "pair":
+                found[_mark(step.instance)] = pair_values(step, cells, samples)
                 continue
-            values = [None if type(v := c.slots[step.output]) is Note else v for c in cells]
+            values: list[Any] = [c.slots[step.output] for c in cells]
             if self.scope in ITEM_SCOPES:
-                lists: list[Any] = [[] for _ in range(count)]
+                lists: list[Any] = [[] for _ in samples]
                 for cell, value in zip(cells, values, strict=True):
                     lists[cell.row].append(value)
                 values = lists

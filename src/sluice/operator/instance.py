@@ -11,7 +11,7 @@ from typing import Any
 
 import xxhash
 
-from sluice.operator.spec import Output, Spec
+from sluice.operator.spec import COSTS, Contents, Output, Spec
 
 ROOTS: dict[str, frozenset[str]] = {
     "image": frozenset({"item", "media", "encoded"}),
@@ -21,9 +21,6 @@ ROOTS: dict[str, frozenset[str]] = {
     "sample": frozenset({"sample"}),
 }
 """Names that the evaluator itself supplies in each scope."""
-
-ITEM_SCOPES = frozenset({"image", "video", "audio", "text"})
-"""Scopes in which an operator is called once an item of that modality."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,16 @@ class Instance:
     @property
     def level(self) -> str:
         """`item` where there is one value an item of a modality, else `sample`."""
-        return "item" if self.spec.scope in ITEM_SCOPES else "sample"
+        return "item" if self.spec.modality else "sample"
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """What the things hold that its settings name (weights, lists, devices), by setting.
+
+        Raises MissingError where one is not on this machine.
+        """
+        found = self.spec.marked(Contents)
+        return {name: marker.digest(self.settings[name]) for name, marker in found.items()}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,7 +73,7 @@ class Instance:
             "name": self.spec.name,
             "version": self.spec.version,
             "source": self.spec.source_hash,
-            "settings": self.settings,
+            "settings": {**self.settings, **self.contents},
             "libraries": {name: library_version(name) for name in self.spec.libraries},
             "needs": {name: instance.fingerprint for name, instance in self.bindings.items()},
         }
@@ -76,8 +82,6 @@ class Instance:
     @cached_property
     def cost(self) -> str:
         """The dearest cost among itself and what it needs."""
-        from sluice.operator.spec import COSTS
-
         costs = [self.spec.cost, *(b.cost for b in self.bindings.values())]
         return max(costs, key=COSTS.index)
 

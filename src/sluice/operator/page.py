@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.operator.instance import ROOTS
-from sluice.operator.registry import Registry
-from sluice.operator.spec import Output, Spec
+from sluice.operator.registry import Registry, feature_key
+from sluice.operator.spec import ANY_SIZE, Contents, Output, Spec
 
 COST_MEANS = {
     "header": "reads file heads or bytes; no pixels are decoded",
@@ -24,7 +24,12 @@ _ROOT_MEANS = {
     "text": "the item's text",
     "sample": "the whole sample",
 }
-_COMPARES = {"hash": "equal values", "bits": "hashes, by Hamming distance", "vector": "vectors, by cosine"}
+_COMPARES = {
+    "hash": "equal values",
+    "bits": "hashes, by Hamming distance",
+    "vector": "vectors, by cosine",
+    "binary": "sketches of sets, by Jaccard similarity",
+}
 _MAPPER_PLACE = (
     "First of all steps: measures see what it makes. After all others: only what is written changes."
 )
@@ -88,8 +93,8 @@ def example_rule(output: Output) -> str:
     name, bound = output.name, output.field.bound
     if output.kind == "bits":
         return f"- dedup: {{by: {name}, distance: {6 if output.field.bits == 64 else 31}}}"
-    if output.kind == "vector":
-        return f"- dedup: {{by: {name}, similarity: 0.95}}"
+    if output.kind in ("vector", "binary"):
+        return f"- dedup: {{by: {name}, similarity: {0.95 if output.kind == 'vector' else 0.8}}}"
     if not bound:
         return f"- keep: {name}" if output.kind == "bool" else f"- keep: {name} is not null"
     low, dots, high = bound.partition("..")
@@ -123,7 +128,9 @@ def _columns(spec: Spec) -> _Part:
 def _kind(output: Output) -> str:
     field = output.field
     if output.kind == "vector":
-        return f"vector of {field.size}"
+        return "vector" if field.size == ANY_SIZE else f"vector of {field.size}"
+    if output.kind == "binary":
+        return "bytes"
     if output.kind == "bits":
         return f"{field.bits} bits"
     return {float: "number", int: "whole number", bool: "true or false", str: "text"}[output.python]
@@ -178,7 +185,7 @@ def _inputs(spec: Spec, known: Registry) -> _Part:
     features = {(f.scope, f.name): f for f in known.features()}
     rows = []
     for need in spec.needs:
-        feature = features.get((spec.scope, need.name))
+        feature = features.get(feature_key(spec.scope, need.name))
         if need.name in ROOTS.get(spec.scope, ()):
             meaning = _ROOT_MEANS[need.name]
         elif feature is not None:
@@ -197,9 +204,23 @@ def _facts(spec: Spec, known: Registry) -> _Part:
         ("cost", f"`{cost}`: {COST_MEANS[cost]}") if spec.kind != "deduplicator" else ("kind", spec.kind),
         ("version", str(spec.version)),
         ("libraries whose versions count", ", ".join(spec.libraries)),
+        *_named(spec, known),
         ("from", f"`{spec.origin}`, module `{spec.module}`"),
     ]
     return _Part("Facts", table=_Table(("", ""), tuple(row for row in rows if row[1])))
+
+
+def _named(spec: Spec, known: Registry) -> list[tuple[str, str]]:
+    """What the settings' defaults name outside the code (its own and those of what it needs), with licences."""
+    if any(f.is_required() for f in spec.settings.model_fields.values()) or spec.name not in known:
+        return []
+    found: dict[tuple[str, str], None] = {}
+    for instance in known.bind(spec.name).closure() if spec.kind != "deduplicator" else ():
+        for name, marker in instance.spec.marked(Contents).items():
+            about = marker.about(instance.settings[name])
+            if about:
+                found[(f"{name} by default", about)] = None
+    return list(found)
 
 
 def _without_empty(head: Sequence[str], rows: Sequence[Sequence[str]]) -> _Table:

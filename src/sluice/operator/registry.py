@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluice.errors import MissingError, PlanError, UsageError
-from sluice.operator.instance import ITEM_SCOPES, ROOTS, Instance
-from sluice.operator.spec import Spec
+from sluice.operator.instance import ROOTS, Instance
+from sluice.operator.spec import ITEM_SCOPES, Inherited, Spec
 
 GROUP = "sluice.operators"
 """Entry point group: each value names a module or package whose declarations are operators."""
@@ -90,18 +90,21 @@ class Registry:
         if spec.name in path:
             raise PlanError(f"operators need each other in a circle: {' → '.join((*path, spec.name))}")
         bindings = {}
+        own = _validated(spec, settings)
         for need in spec.needs if spec.kind != "deduplicator" else ():
             provider = self._provider(spec, need.name)
             if provider is not None:
+                passed = with_.get(provider.name, {})
+                inherited = {n: own[n] for n in provider.marked(Inherited) if n in own and n not in passed}
                 bindings[need.name] = self._bind(
-                    provider, with_.get(provider.name, {}), None, with_, (*path, spec.name)
+                    provider, {**inherited, **passed}, None, with_, (*path, spec.name)
                 )
-        return Instance(spec, _validated(spec, settings), bindings, alias)
+        return Instance(spec, own, bindings, alias)
 
     def _provider(self, spec: Spec, need: str) -> Spec | None:
         if need in ROOTS.get(spec.scope, frozenset()):
             return None
-        found = self._features.get((spec.scope, need)) or self._operators.get(need)
+        found = self._features.get(feature_key(spec.scope, need)) or self._operators.get(need)
         if found is None:
             known = [name for scope, name in self._features if scope == spec.scope]
             near = difflib.get_close_matches(need, [*known, *self._operators], n=1)
@@ -116,6 +119,17 @@ class Registry:
                 fix="an operator of scope 'sample' may take measures of every scope",
             )
         return found
+
+
+def feature_key(scope: str, need: str) -> tuple[str, str]:
+    """Scope and name of the feature that a need of an operator of this scope means.
+
+    A pair has features of two scopes, so its operators say which: `image_clip`, `text_clip`.
+    """
+    if scope != "pair":
+        return scope, need
+    of, _, name = need.partition("_")
+    return of, name
 
 
 def _validated(spec: Spec, settings: Mapping[str, Any]) -> dict[str, Any]:

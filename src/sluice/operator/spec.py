@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -19,7 +19,12 @@ COSTS: tuple[Cost, ...] = ("header", "decode", "model", "remote")
 """Costs from cheap to dear; `keep` rules gate the last two only."""
 GATED: frozenset[str] = frozenset({"model", "remote"})
 
-ValueKind = Literal["number", "text", "bool", "vector", "bits"]
+ITEM_SCOPES = frozenset({"image", "video", "audio", "text"})
+"""Scopes in which an operator is called once an item of that modality."""
+
+Marker = TypeVar("Marker")
+
+ValueKind = Literal["number", "text", "bool", "vector", "bits", "binary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Field:
     """What a stored value means; goes into the return annotation: `Annotated[float, Field(unit="variance")]`.
 
     `ge` and `le` are the closed range of possible values, `higher_is` and `true_means` a word or phrase,
-    `size` the length of a vector and `bits` the width of a hash, `bound` the documented default rule bound.
+    `size` the length of a vector (`ANY_SIZE` where the operator's model decides) and `bits` the width of a
+    hash, `bound` the documented default rule bound.
     """
 
     unit: str = ""
@@ -38,6 +44,28 @@ class Field:
     size: int | None = None
     bits: int | None = None
     bound: str = ""
+
+
+ANY_SIZE = -1
+"""`Field.size` of vectors whose length a setting decides; all vectors of one column have the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Marks a setting that names something outside the code: weights, a list of words, a device.
+
+    `digest` gives, for the setting's value, what the named thing holds: that, and not its name or path, goes
+    into the fingerprint. It raises MissingError where the thing is not on this machine. `about` gives a phrase
+    for people (where it comes from, its licence), and must not need the thing itself.
+    """
+
+    digest: Callable[[Any], str]
+    about: Callable[[Any], str] = lambda value: ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Marks a setting of a feature that takes the value of the operator that needs the feature, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +81,9 @@ class Output:
     def arrow(self) -> pa.DataType:
         """The Arrow type of one value."""
         if self.kind == "vector":
-            return pa.list_(pa.float32(), self.field.size or -1)
+            return pa.list_(pa.float32(), self.field.size or ANY_SIZE)
+        if self.kind == "binary":
+            return pa.large_binary()
         if self.kind == "bits":
             return pa.uint64() if self.field.bits == 64 else pa.binary((self.field.bits or 0) // 8)
         return {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}[self.python]
@@ -103,6 +133,21 @@ class Spec:
     def module(self) -> str:
         """The module of the declaration."""
         return self.target.__module__
+
+    def marked(self, kind: type[Marker]) -> dict[str, Marker]:
+        """The settings with a marker of this kind (`Contents`, `Inherited`), and the markers."""
+        fields = self.settings.model_fields.items()
+        return {name: m for name, field in fields for m in field.metadata if isinstance(m, kind)}
+
+    @property
+    def modality(self) -> str | None:
+        """The modality whose items its values belong to; None for values of the sample as a whole.
+
+        The values of a pair belong to its image.
+        """
+        if self.scope == "pair":
+            return "image"
+        return self.scope if self.scope in ITEM_SCOPES else None
 
     @property
     def is_class(self) -> bool:

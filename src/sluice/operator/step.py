@@ -26,6 +26,8 @@ class Cell:
     item: Item | None
     index: int
     slots: list[Any]
+    is_nearest: bool = True
+    """Of a pair: whether its text is the one nearest to its image."""
 
 
 class Run:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sluice.errors import Declined
-from sluice.operator.spec import Output
+from sluice.operator.spec import ANY_SIZE, Output
 from sluice.sample import Item
 
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -67,9 +67,15 @@ def _bits(value: Any, output: Output) -> int | bytes:
     return value
 
 
+def _binary(value: Any, output: Output) -> bytes:
+    if not isinstance(value, bytes):
+        raise _wrong(value, output, "bytes")
+    return value
+
+
 def _vector(value: Any, output: Output) -> np.ndarray[Any, np.dtype[np.float32]]:
     vector = np.asarray(value, dtype=np.float32)
-    if vector.shape != (output.field.size,):
+    if vector.ndim != 1 or output.field.size not in (ANY_SIZE, len(vector)):
         raise _wrong(value, output, f"a vector of {output.field.size} numbers")
     if not np.isfinite(vector).all():
         raise Declined("not a number")
@@ -99,4 +105,5 @@ _BY_KIND: dict[str, Callable[[Any, Output], Any]] = {
     "text": _text,
     "bits": _bits,
     "vector": _vector,
+    "binary": _binary,
 }

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from sluice.operator import Instance, Output
-from sluice.operator.instance import ITEM_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,6 @@ class Column:
 def columns_of(instances: Iterable[Instance]) -> Iterator[Column]:
     """The columns that these operators make, in their order."""
     for instance in instances:
-        modality = instance.spec.scope if instance.spec.scope in ITEM_SCOPES else None
         names = frozenset(i.alias or i.spec.name for i in instance.closure())
         for part, output in enumerate(instance.outputs):
-            yield Column(output.name, output, instance.fingerprint, part, modality, names)
+            yield Column(output.name, output, instance.fingerprint, part, instance.spec.modality, names)

@@ -110,7 +110,7 @@ def _check_dedup(step: Dedup, fields: Mapping[str, FieldType]) -> None:
         fix = "keep by `first`, `random`, or fields such as `image_width_px desc`"
         raise PlanError(f"`keep_by: {step.keep_by}` cannot be run yet", where=where, fix=fix)
     for name, _ in step.order:
-        if fields[name].kind in ("vector", "bits"):
+        if fields[name].kind in ("vector", "bits", "binary"):
             fix = "keep by a number, a text, or true and false"
             raise PlanError(f"{name!r} holds {fields[name].kind}, which have no order", where=where, fix=fix)
 

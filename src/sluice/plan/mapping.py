@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sluice.errors import PlanError, SluiceError
 from sluice.operator import Instance, Registry
-from sluice.operator.instance import ITEM_SCOPES
+from sluice.operator.spec import ITEM_SCOPES
 from sluice.recipe.steps import Map, Step
 
 

@@ -33,7 +33,7 @@ from sluice.recipe.expression import (
 )
 from sluice.recipe.nearest import did_you_mean
 
-Kind = Literal["number", "text", "bool", "vector", "bits"]
+Kind = Literal["number", "text", "bool", "vector", "bits", "binary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class _Checker:
             self.hint_quotes(side)
         kinds = self.kind(left), self.kind(right)
         for side, kind in zip((left, right), kinds, strict=True):
-            if kind in ("vector", "bits"):
+            if kind in ("vector", "bits", "binary"):
                 fix = "rules can only ask whether it is null; `dedup` compares it"
                 raise self.wrong(f"`{text_of(side)}` holds {kind} and cannot be compared", side, fix)
         if kinds[0] != kinds[1]:

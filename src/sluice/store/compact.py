@@ -17,6 +17,7 @@ import xxhash
 from sluice.plan.columns import Column
 from sluice.sample import ITEM_TYPE, MEDIA_MODALITIES, Note
 from sluice.storage import Location
+from sluice.store.aside import ASIDE, write_aside
 from sluice.store.fragments import HASHES, HASHES_MARK, NOTE_TYPE, Fragment
 from sluice.store.passthrough import SourceColumn, base_marks, source_columns, widened
 
@@ -70,13 +71,12 @@ def compact(target: Location, units: Sequence[UnitCells], columns: Sequence[Colu
         for modality, count in unit.base.max_items.items():
             max_items[modality] = max(max_items.get(modality, 0), count)
     passthrough = source_columns([u.base for u in units], BASE_TYPES, {c.name for c in columns})
-    vectors = [c for c in columns if c.output.kind == "vector"]
-    plain = [c for c in columns if c.output.kind != "vector"]
+    aside = [c for c in columns if c.output.kind in ASIDE]
+    plain = [c for c in columns if c.output.kind not in ASIDE]
     absent = _with_absent_cells(units, columns)
     makers = {c.mark for c in columns}
     parts = _write_parts(target, _tables(units, plain, passthrough, max_items, absent, makers))
-    for column in vectors:
-        _write_vectors(target, column, units)
+    sizes = {column.name: write_aside(target, column, _lists(column, units)) for column in aside}
     index = {
         "format": FORMAT,
         "rows": sum(unit.rows for unit in units),
@@ -84,12 +84,12 @@ def compact(target: Location, units: Sequence[UnitCells], columns: Sequence[Colu
         "max_items": max_items,
         "passthrough": {each.stored: str(each.kind) for each in passthrough},
         "units_digest": xxhash.xxh3_128_hexdigest("\n".join(unit.key for unit in units).encode()),
-        "columns": [_describe(c, max_items, c.name in absent) for c in columns],
+        "columns": [_describe(c, max_items, c.name in absent, sizes.get(c.name)) for c in columns],
     }
     (target / "index.json").write(json.dumps(index, indent=1, sort_keys=True).encode())
 
 
-def _describe(column: Column, max_items: dict[str, int], absent: bool) -> dict[str, Any]:
+def _describe(column: Column, max_items: dict[str, int], absent: bool, size: int | None) -> dict[str, Any]:
     meaning = column.output.field
     return {
         "name": column.name,
@@ -102,7 +102,7 @@ def _describe(column: Column, max_items: dict[str, int], absent: bool) -> dict[s
         "higher_is": meaning.higher_is,
         "true_means": meaning.true_means,
         "bits": meaning.bits,
-        "size": meaning.size,
+        "size": size,
     }
 
 
@@ -159,6 +159,19 @@ def _tables(
         data |= _failures(unit, read, makers)
         yield pa.table(data)
         ordinal += unit.rows
+
+
+def _lists(column: Column, units: Sequence[UnitCells]) -> Iterator[pa.Array]:
+    """The column's entries, unit by unit, as lists of one value an item (of one, for a sample-level column)."""
+    for unit in units:
+        wanted = [f for f in unit.fragments if column.mark in f.marks]
+        read = {f.location.url: f.read(["row", f.marks[column.mark]]) for f in wanted}
+        values, _ = _cells(column, unit, read)
+        yield values if column.modality else _wrapped(values)
+
+
+def _wrapped(values: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
 
 
 def _wanted_names(fragment: Fragment, wanted: set[str]) -> list[str]:
@@ -329,36 +342,3 @@ def _leaf_paths(schema: pa.Schema) -> list[str]:
     pq.write_table(schema.empty_table(), sink)
     found = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     return [found.column(k).path for k in range(len(found))]
-
-
-def _write_vectors(target: Location, column: Column, units: Sequence[UnitCells]) -> None:
-    """One row a vector: `ordinal`, `item` (index among the items of the modality), `vector`."""
-    schema = pa.schema([("ordinal", pa.int64()), ("item", pa.int32()), ("vector", column.output.arrow)])
-    ordinal = 0
-    with (
-        (target / f"vectors-{column.name}.parquet").writer() as sink,
-        pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=False) as writer,
-    ):
-        for unit in units:
-            wanted = [f for f in unit.fragments if column.mark in f.marks]
-            read = {f.location.url: f.read(["row", f.marks[column.mark]]) for f in wanted}
-            values, _ = _cells(column, unit, read)
-            lists = values if column.modality else _wrapped(values)
-            writer.write_table(_vector_rows(lists, ordinal, schema))
-            ordinal += unit.rows
-
-
-def _wrapped(values: pa.Array) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
-
-
-def _vector_rows(lists: pa.Array, ordinal: int, schema: pa.Schema) -> pa.Table:
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    rows = np.repeat(np.arange(len(lists)), lengths)
-    item = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    flat = lists.flatten()
-    valid = flat.is_valid()
-    table = pa.Table.from_arrays(
-        [pa.array(ordinal + rows), pa.array(item.astype(np.int32)), flat], schema=schema
-    )
-    return table.filter(valid)

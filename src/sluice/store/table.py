@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sluice.errors import StorageError, UsageError
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
+from sluice.store.aside import file_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Table:
         """Ordinals, item indices and the matrix [n, size] of a vector column's non-null values."""
         if name not in self.columns or self.columns[name].kind != "vector":
             raise UsageError(f"{name!r} is not a stored vector column")
-        table = pq.read_table(self._local / f"vectors-{name}.parquet")
+        table = pq.read_table(self._local / file_name("vector", name))
         flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
         size = self.columns[name].size or 1
         return (
@@ -146,7 +147,7 @@ class Table:
         """The vectors of these ascending ordinals as fixed-size lists of `float16` or `float32`, null where none."""
         low, high = int(ordinals[0]), int(ordinals[-1])
         bounds = [("ordinal", ">=", low), ("ordinal", "<=", high)]
-        found = pq.read_table(self._local / f"vectors-{name}.parquet", filters=bounds)
+        found = pq.read_table(self._local / file_name("vector", name), filters=bounds)
         have = found.column("ordinal").to_numpy()
         at = np.searchsorted(have, ordinals)
         at[at == len(have)] = 0

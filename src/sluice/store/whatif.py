@@ -167,7 +167,9 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
             }
             for twin in twins
         ],
-        "values": {n: row[n] for n, c in run.table.columns.items() if n in row and c.kind != "bits"},
+        "values": {
+            n: row[n] for n, c in run.table.columns.items() if n in row and c.kind not in ("bits", "binary")
+        },
         "rules": rules,
         "notes": row.get("notes") or [],
         "items": [{k: i[k] for k in ("modality", "name", "uri", "size")} for i in row["items"]],

@@ -1,0 +1,81 @@
+"""Pairs an image of a sample with its texts: which pairs there are, and what becomes of several of one image.
+
+The pair scope is one flat table of (image, text): a captioned picture has one row, a document one for every
+picture with the text nearest to it, or, where an operator asks for it, with each of its texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluice.operator.step import SAMPLE, Cell, Run, Step
+from sluice.sample import Note, Sample
+
+NO_TEXT = "no text"
+"""Why an image of a sample without any text has no value."""
+
+
+def nearest_text(image: int, texts: Sequence[int]) -> int:
+    """The place in `texts` (item indices, ascending) of the one nearest to item `image`; the earlier of a tie."""
+    return min(range(len(texts)), key=lambda k: (abs(texts[k] - image), texts[k]))
+
+
+def pair_cells(
+    samples: Sequence[Sample],
+    steps: Sequence[Step],
+    size: int,
+    borrowed: Mapping[int, tuple[str, list[Any]]],
+    run: Run,
+) -> list[Cell]:
+    """One cell a pair, in the order of the images; `borrowed` gives by slot the scope and values of others.
+
+    An image whose sample has no text makes no cell; its note is made here, once for each step.
+    """
+    with_all = any(step.instance.settings.get("pair") != "nearest" for step in steps if step.instance.made)
+    cells = []
+    for row, sample in enumerate(samples):
+        texts = [index for index, _ in sample.of("text")]
+        for k, (image, item) in enumerate(sample.of("image")):
+            nearest = nearest_text(image, texts) if texts else -1
+            for step in steps if not texts else ():
+                if step.instance.made:
+                    run.notes[row].append(Note("declined", NO_TEXT, "", step.name, image))
+            for j in range(len(texts)) if with_all else [nearest] if texts else []:
+                slots: list[Any] = [None] * size
+                slots[SAMPLE] = sample
+                for slot, (scope, values) in borrowed.items():
+                    slots[slot] = values[row][k if scope == "image" else j]
+                cells.append(Cell(row, item, image, slots, is_nearest=j == nearest))
+    return cells
+
+
+def pair_values(step: Step, cells: Sequence[Cell], samples: Sequence[Sample]) -> list[Any]:
+    """For each sample a list with one value an image: of its nearest text, or the best or worst of all.
+
+    A note stands where no pair of the image has a value.
+    """
+    wanted = step.instance.settings.get("pair", "nearest")
+    values: dict[tuple[int, int], list[Any]] = {}
+    for cell in cells:
+        if cell.is_nearest or wanted != "nearest":
+            values.setdefault((cell.row, cell.index), []).append(cell.slots[step.output])
+    missing = Note("declined", NO_TEXT)
+    return [
+        [_reduced(values.get((row, image), [missing]), wanted) for image, _ in sample.of("image")]
+        for row, sample in enumerate(samples)
+    ]
+
+
+def _reduced(values: Sequence[Any], wanted: str) -> Any:
+    known = [v for v in values if type(v) is not Note]
+    if len(known) < 2:
+        return known[0] if known else values[0]
+    best = max if wanted == "any" else min
+    if isinstance(known[0], tuple):
+        return tuple(_best(part, best) for part in zip(*known, strict=True))
+    return best(known)
+
+
+def _best(values: Sequence[Any], best: Any) -> Any:
+    return best((v for v in values if v is not None), default=None)
