@@ -34,7 +34,7 @@ SCOPES = {
 PAIRING: dict[str, Any] = {
     "pair": (
         Literal["nearest", "any", "all"],
-        Described("nearest", description="the text nearest to the image; or the best, or the worst, of all"),
+        Described("nearest", description="the text nearest to the image; or, of all, the highest or the lowest value"),
     )
 }
 """The setting that every operator on pairs has besides its own: with which texts an image is paired."""

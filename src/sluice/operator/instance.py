@@ -80,6 +80,13 @@ class Instance:
         return xxhash.xxh3_128_hexdigest(json.dumps(parts, sort_keys=True, default=str).encode())
 
     @cached_property
+    def asked(self) -> str:
+        """What was asked for, as text: equal for equal requests, whether or not this machine can meet them."""
+        needs = {name: instance.asked for name, instance in self.bindings.items()}
+        parts = (self.spec.scope, self.spec.name, self.alias, self.settings, needs)
+        return json.dumps(parts, sort_keys=True, default=str)
+
+    @cached_property
     def cost(self) -> str:
         """The dearest cost among itself and what it needs."""
         costs = [self.spec.cost, *(b.cost for b in self.bindings.values())]
@@ -87,14 +94,13 @@ class Instance:
 
     def closure(self) -> Iterator[Instance]:
         """Itself and all it depends on, dependencies first, each once."""
-        seen: set[tuple[str, str]] = set()
+        seen: set[str] = set()
         yield from self._walk(seen)
 
-    def _walk(self, seen: set[tuple[str, str]]) -> Iterator[Instance]:
-        mark = (self.fingerprint, self.alias or "")
-        if mark in seen:
+    def _walk(self, seen: set[str]) -> Iterator[Instance]:
+        if self.asked in seen:
             return
-        seen.add(mark)
+        seen.add(self.asked)
         for instance in self.bindings.values():
             yield from instance._walk(seen)
         yield self

@@ -51,7 +51,7 @@ def pair_cells(
 
 
 def pair_values(step: Step, cells: Sequence[Cell], samples: Sequence[Sample]) -> list[Any]:
-    """For each sample a list with one value an image: of its nearest text, or the best or worst of all.
+    """For each sample a list with one value an image: of its nearest text, or the highest or lowest of all.
 
     A note stands where no pair of the image has a value.
     """
@@ -71,11 +71,11 @@ def _reduced(values: Sequence[Any], wanted: str) -> Any:
     known = [v for v in values if type(v) is not Note]
     if len(known) < 2:
         return known[0] if known else values[0]
-    best = max if wanted == "any" else min
+    extreme = max if wanted == "any" else min
     if isinstance(known[0], tuple):
-        return tuple(_best(part, best) for part in zip(*known, strict=True))
-    return best(known)
+        return tuple(_extreme(part, extreme) for part in zip(*known, strict=True))
+    return extreme(known)
 
 
-def _best(values: Sequence[Any], best: Any) -> Any:
-    return best((v for v in values if v is not None), default=None)
+def _extreme(values: Sequence[Any], extreme: Any) -> Any:
+    return extreme((v for v in values if v is not None), default=None)
