@@ -15,19 +15,33 @@ from sluice.cli.verb import verb
 _PLAIN = re.compile(r"[A-Za-z0-9_./~-][A-Za-z0-9_./~*@+-]*")
 
 
-@verb("init", "sluice init images --source demo/source --file demo/mine.yaml")
+@verb(
+    "init",
+    "sluice init images --source demo/source --file demo/mine.yaml",
+    "sluice init --from their-recipe.yaml --source demo/source --file demo/ours.yaml",
+)
 @click.argument("kind", required=False)
 @click.option("--source", metavar="PATH", help="Fill in this source.")
 @click.option("--output", metavar="PATH", help="Fill in where the results go.")
 @click.option("--file", metavar="FILE", help="The recipe to write (default: KIND.yaml).")
+@click.option("--from", "theirs", metavar="FILE", help="Carry over this recipe of Data-Juicer.")
 def command(
-    kind: str | None, source: str | None, output: str | None, file: str | None, as_json: bool
+    kind: str | None,
+    source: str | None,
+    output: str | None,
+    file: str | None,
+    theirs: str | None,
+    as_json: bool,
 ) -> None:
     """Write a commented recipe to start from.
 
     It is the ready recipe KIND with your source in it. Without KIND it is fitted to the source:
-    `image-text` where pictures have captions, else `images`.
+    `image-text` where pictures have captions, else `images`. With --from it is a recipe of
+    Data-Juicer with the same bounds, and says what could not be carried over.
     """
+    if theirs is not None:
+        _carry_over(theirs, kind, source, output, file, as_json)
+        return
     from sluice.errors import UsageError
     from sluice.recipe.load import loads
     from sluice.recipe.nearest import did_you_mean
@@ -47,6 +61,36 @@ def command(
     else:
         say(f"{target}: the recipe `{chosen}`; look through it, then run")
         say(f"  sluice run {target}")
+
+
+def _carry_over(
+    theirs: str, kind: str | None, source: str | None, output: str | None, file: str | None, as_json: bool
+) -> None:
+    """Write what a Data-Juicer recipe becomes here, and tell what it could not become."""
+    from sluice.errors import NotFoundError, UsageError
+    from sluice.recipe.load import loads
+    from sluice.recipe.migration import from_data_juicer
+
+    if kind is not None:
+        raise UsageError(f"{kind!r} and --from exclude each other", fix="leave one of them out")
+    path = Path(theirs).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotFoundError(f"cannot be read: {error}", where=theirs) from error
+    found = from_data_juicer(text, theirs, source=source, output=output)
+    target = Path(file or f"{path.stem}-sluice.yaml").expanduser()
+    loads(found.text, file=str(target))  # what we hand out loads
+    _write_new(target, found.text)
+    if as_json:
+        told = {"carried": found.carried, "left": found.left, "differs": found.differs}
+        print_json({"recipe": str(target), "kind": "data-juicer", **told})
+        return
+    say(f"{target}: {found.carried} operators carried over; look through it, then run")
+    say(f"  sluice run {target}")
+    for title, notes in (("not carried over", found.left), ("not quite the same", found.differs)):
+        for note in notes:
+            say(f"{title}: {note}")
 
 
 def filled(text: str, kind: str, source: str | None, output: str | None) -> str:
