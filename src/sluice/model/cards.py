@@ -16,7 +16,8 @@ class Card(BaseModel):
     `kind` says how it is used, `licence` under which terms (of the weights, as their publisher states them),
     `source` where they are published: a Hugging Face repository (`hub:owner/name`) or an address of one file.
     `files` gives the SHA-256 of each file where the publisher or we have recorded it, else null. `about` says
-    what it is for in a sentence, `size_bytes` about how much a fetch brings.
+    what it is for in a sentence, `size_bytes` about how much a fetch brings. `package` names a folder inside an
+    installed Python package that carries the same files, so that nothing needs to be fetched.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +29,7 @@ class Card(BaseModel):
     about: str
     files: dict[str, str | None] = {}
     size_bytes: int | None = None
+    package: str | None = None
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ def models_folder() -> Path:
 
 def places(name: str) -> list[Path]:
     """Where a model of this name is looked for, first to last."""
-    return [Path(name).expanduser(), *_in_folder(name), *_in_hub_cache(name)]
+    return [Path(name).expanduser(), *_in_folder(name), *_in_package(name), *_in_hub_cache(name)]
 
 
 def find(name: str) -> Path:
@@ -79,6 +80,17 @@ def _in_folder(name: str) -> Iterator[Path]:
         yield from (folder / file for file in known.files)
     else:
         yield folder
+
+
+def _in_package(name: str) -> Iterator[Path]:
+    """Where an installed package carries the files of a known model; the package is not imported."""
+    known = cards().get(name)
+    if known is None or known.package is None:
+        return
+    package, _, folder = known.package.partition("/")
+    spec = importlib.util.find_spec(package)
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        yield from (Path(root) / folder / file for file in known.files)
 
 
 def _in_hub_cache(name: str) -> Iterator[Path]:
