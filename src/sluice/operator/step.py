@@ -188,7 +188,12 @@ def _as_note(error: Exception, name: str, cell: Cell) -> Note:
 
 
 def _checked(value: Any, step: Step, cell: Cell, run: Run) -> Any:
-    """The value to store; of a many-valued measure a tuple in which single fields may be null."""
+    """The value to store; of a many-valued measure a tuple in which single fields may be null.
+
+    An operator on batches says by an exception in an item's place why that item has no value.
+    """
+    if isinstance(value, SampleError):
+        raise value
     outputs = step.instance.outputs
     if not outputs:
         return new_version(value) if step.instance.spec.kind == "mapper" else value
