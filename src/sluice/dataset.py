@@ -69,6 +69,26 @@ class Dataset:
         """Keeps a seeded random `fraction` in (0, 1], or `count`, of the samples."""
         return self._then("sample", {"fraction": fraction, "count": count, "seed": seed})
 
+    def top(self, by: str, count: int | None = None, **settings: Any) -> Dataset:
+        """Keeps the `count` samples with the highest values of `by`; settings: `fraction`, `order`, `nulls`."""
+        return self._then("top", {"by": by, "count": count, **settings})
+
+    def quantile(self, by: str, low: float = 0.0, high: float = 1.0, **settings: Any) -> Dataset:
+        """Keeps the samples between two quantiles of `by`; setting: `nulls`."""
+        return self._then("quantile", {"by": by, "low": low, "high": high, **settings})
+
+    def balance(self, by: str, max_per: int | None = None, **settings: Any) -> Dataset:
+        """Keeps at most `max_per` samples of each label; settings: `count`, `clusters`, `keep_by`, `seed`."""
+        return self._then("balance", {"by": by, "max_per": max_per, **settings})
+
+    def frequency(self, by: str, **settings: Any) -> Dataset:
+        """Keeps samples whose value is frequent, or rare, enough: `min_count`, `max_count`, `top`."""
+        return self._then("frequency", {"by": by, **settings})
+
+    def mixture(self, by: str, weights: dict[str, float], **settings: Any) -> Dataset:
+        """Keeps samples of several labels in the proportions of `weights`; settings: `count`, `seed`."""
+        return self._then("mixture", {"by": by, "weights": weights, **settings})
+
     def map(self, operator: str, **settings: Any) -> Dataset:
         """Changes samples by a mapper."""
         return self._then("map", {operator: settings})

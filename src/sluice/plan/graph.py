@@ -14,7 +14,8 @@ from sluice.plan.mapping import Mappers, mappers_of
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Measure, OperatorRef, SampleStep, Step
+from sluice.recipe.selectors import Selector
+from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Measure, OperatorRef, Step
 
 SAMPLE_FIELDS = {
     "id": FieldType("id", "text", "sample"),
@@ -90,6 +91,8 @@ def plan(
     for step in recipe.steps:
         if isinstance(step, Dedup):
             _check_dedup(step, fields)
+        elif isinstance(step, Selector):
+            _check_selector(step, fields)
     checked = Fields(fields, multiple or {})
     rules = {
         n: check_items(rule, checked)[0] if isinstance(recipe.steps[n], DropItems) else check(rule, checked)
@@ -113,6 +116,20 @@ def _check_dedup(step: Dedup, fields: Mapping[str, FieldType]) -> None:
         if fields[name].kind in ("vector", "bits", "binary"):
             fix = "keep by a number, a text, or true and false"
             raise PlanError(f"{name!r} holds {fields[name].kind}, which have no order", where=where, fix=fix)
+
+
+def _check_selector(step: Selector, fields: Mapping[str, FieldType]) -> None:
+    """Refuse a field that a selector cannot look at, before anything is measured."""
+    where = str(step.at)
+    for place, name in enumerate(step.looks_at):
+        kind = fields[name].kind
+        clusters = getattr(step, "clusters", None)
+        if place == 0 and (kind == "vector") != (clusters is not None) and "vector" in step.wants:
+            fix = "give `clusters: 100`" if kind == "vector" else "leave `clusters` out"
+            raise PlanError(f"`{step.key}` by {name!r}, which holds {kind} values", where=where, fix=fix)
+        if kind not in (step.wants if place == 0 else ("number", "text", "bool")):
+            fix = f"`{step.key}` looks at: {', '.join(step.wants)}"
+            raise PlanError(f"`{step.key}` cannot look at {name!r}, which holds {kind}", where=where, fix=fix)
 
 
 def field_type(column: Column) -> FieldType:
@@ -155,7 +172,10 @@ class _Needs:
         elif isinstance(step, Dedup):
             for name in (step.by, *(field for field, _ in step.order)):
                 self.need(number, name, where)
-        elif not isinstance(step, Map | Measure | SampleStep):
+        elif isinstance(step, Selector):
+            for name in step.looks_at:
+                self.need(number, name, where)
+        elif not isinstance(step, Map | Measure):
             raise PlanError(
                 f"`{step.key}` steps are read but cannot be run yet", where=where, fix="leave the step out"
             )
@@ -207,7 +227,7 @@ class _Needs:
 
 def _passes(recipe: Recipe, needs: _Needs, instances: Sequence[Instance]) -> tuple[MeasurePass, ...]:
     """One pass for all that is cheap; a further one wherever a dear operator follows a global step."""
-    ends = [n + 1 for n, step in enumerate(recipe.steps) if isinstance(step, Dedup | SampleStep)]
+    ends = [n + 1 for n, step in enumerate(recipe.steps) if isinstance(step, Dedup | Selector)]
     cheap = tuple(i for i in instances if i.cost not in GATED)
     gated: dict[int, list[Gated]] = {}
     for instance in (i for i in instances if i.cost in GATED):

@@ -6,6 +6,7 @@ from sluice.recipe.grammar import parse
 from sluice.recipe.load import load, loads
 from sluice.recipe.margins import Atom, atoms, compile_margin
 from sluice.recipe.recipe import Limits, Recipe, Source, Write
+from sluice.recipe.selectors import Balance, Frequency, Mixture, Quantile, SampleStep, Selector, Top
 from sluice.recipe.sql import Column, Layout, compile_items, compile_rule
 from sluice.recipe.steps import (
     STEP_KINDS,
@@ -16,7 +17,6 @@ from sluice.recipe.steps import (
     Measure,
     OperatorRef,
     Position,
-    SampleStep,
     Split,
     Step,
 )
@@ -24,24 +24,30 @@ from sluice.recipe.steps import (
 __all__ = [
     "STEP_KINDS",
     "Atom",
+    "Balance",
     "Column",
     "Dedup",
     "DropItems",
     "FieldType",
     "Fields",
+    "Frequency",
     "Keep",
     "Layout",
     "Limits",
     "Map",
     "Measure",
+    "Mixture",
     "OperatorRef",
     "Position",
+    "Quantile",
     "Recipe",
     "Rule",
     "SampleStep",
+    "Selector",
     "Source",
     "Split",
     "Step",
+    "Top",
     "Write",
     "atoms",
     "check",

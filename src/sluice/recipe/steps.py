@@ -261,7 +261,8 @@ def parse_order(text: str) -> tuple[tuple[str, bool], ...]:
     return tuple((match[1] or match[2], match[3].lower() == "desc") for match in found if match)
 
 
-def _check_order(text: str) -> str:
+def check_order(text: str) -> str:
+    """The text of a `keep_by`, once it was found to say something."""
     parse_order(text)
     return text
 
@@ -280,7 +281,7 @@ class Dedup(Step):
     by: str = Field(min_length=1)
     distance: int | None = Field(None, ge=0)
     similarity: float | None = Field(None, gt=0, le=1)
-    keep_by: Annotated[str, AfterValidator(_check_order)] = "first"
+    keep_by: Annotated[str, AfterValidator(check_order)] = "first"
     semantics: Literal["greedy", "components"] = "greedy"
     level: Literal["sample", "item"] = "sample"
     drop_sample_above: float | None = Field(None, ge=0, le=1)
@@ -299,18 +300,3 @@ class Dedup(Step):
     def order(self) -> tuple[tuple[str, bool], ...]:
         """The fields of `keep_by`, each with whether the largest comes first; () for a policy."""
         return parse_order(self.keep_by)
-
-
-@step("sample")
-class SampleStep(Step):
-    """A seeded random part: a `fraction`, or a `count`, of the samples, chosen by a hash of their ids."""
-
-    fraction: float | None = Field(None, gt=0, le=1)
-    count: int | None = Field(None, ge=1)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if (self.fraction is None) == (self.count is None):
-            raise wrong("`sample` takes either `fraction` or `count`", "sample: {fraction: 0.5, seed: 7}")
-        return self

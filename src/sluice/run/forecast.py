@@ -15,7 +15,8 @@ import xxhash
 from sluice.operator import Instance
 from sluice.plan import MeasurePass, Unit
 from sluice.plan.columns import columns_of
-from sluice.recipe.steps import Dedup, Measure, SampleStep
+from sluice.recipe.selectors import SampleStep
+from sluice.recipe.steps import Dedup, Measure
 from sluice.run.engine import Engine
 from sluice.run.execute import Options, execute
 from sluice.run.prepare import Prepared

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import xxhash
 from numpy.typing import NDArray
 
 from sluice.operator import Registry
 from sluice.recipe.check import FieldType
 from sluice.recipe.expression import Rule, fields_of, quote_name
-from sluice.recipe.steps import Dedup, DropItems, Keep, SampleStep, Step
+from sluice.recipe.selectors import Selector
+from sluice.recipe.steps import Dedup, DropItems, Keep, Step
 from sluice.storage import Location
-from sluice.store.fates import DROPPED, DUPLICATE, Fates, Mask, yields_of
+from sluice.store.choose import chosen
+from sluice.store.fates import DROPPED, DUPLICATE, Fates, yields_of
 from sluice.store.groups import keep_order, resolve
 from sluice.store.items import drop_items, unreadable_items
 from sluice.store.pairs import deduplicator_for, near_pairs
@@ -65,8 +65,8 @@ def decide(
             fates.set(left & fates.kept, number, DROPPED)
         elif isinstance(step, Dedup):
             _deduplicate(fates, table, number, step, registry, store, connection, compare)
-        elif isinstance(step, SampleStep):
-            fates.set(fates.kept & ~_sampled(table, step, fates.kept), number, DROPPED)
+        elif isinstance(step, Selector):
+            fates.set(fates.kept & ~chosen(step, table, fates.kept), number, DROPPED)
     fates.yields = yields_of(steps, fates)
     return fates
 
@@ -150,17 +150,3 @@ def _order(table: Table, step: Dedup, connection: Any) -> NDArray[np.int64]:
     found = connection.sql(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
     columns = {name: found.column(f"f{k}") for k, name in enumerate(names)}
     return keep_order(columns, found.column("id"), step.keep_by)
-
-
-def _sampled(table: Table, step: SampleStep, alive: Mask) -> Mask:
-    """A seeded part of the samples alive: by the hash of their ids, so that company does not matter."""
-    ids = [i for path in table.paths() for i in pq.read_table(path, columns=["id"]).column(0).to_pylist()]
-    luck = np.fromiter(
-        (xxhash.xxh3_64_intdigest(i.encode(), seed=step.seed) for i in ids), np.uint64, len(ids)
-    )
-    if step.fraction is not None:
-        return luck < np.uint64(min(int(step.fraction * 2**64), 2**64 - 1))
-    chosen = np.zeros(len(ids), bool)
-    candidates = np.flatnonzero(alive)
-    chosen[candidates[np.argsort(luck[candidates], kind="stable")[: step.count]]] = True
-    return chosen

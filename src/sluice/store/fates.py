@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.recipe.steps import Dedup, DropItems, Keep, Map, SampleStep, Step
+from sluice.recipe.selectors import Selector
+from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Step
 from sluice.store.rules import ABSENT, FAILS, NULL, Verdicts, View
 
 KEPT, DROPPED, DUPLICATE, FAILED = range(4)
@@ -111,8 +112,9 @@ def step_text(step: Step) -> str:
         near = f", distance {step.distance}" if step.distance is not None else ""
         near += f", similarity {step.similarity:g}" if step.similarity is not None else ""
         return f"dedup by {step.by}{near}, keep by {step.keep_by}"
-    if isinstance(step, SampleStep):
-        return f"sample {step.fraction or step.count}, seed {step.seed}"
+    if isinstance(step, Selector):
+        seed = getattr(step, "seed", None)
+        return step.summary + (f", seed {seed}" if seed is not None else "")
     if isinstance(step, Map):
         return f"map {step.operator.name}"
     return step.key
@@ -127,8 +129,8 @@ def step_name(number: int, step: Step) -> str:
         return step.rule
     if isinstance(step, Dedup):
         return f"dedup by {step.by}"
-    if isinstance(step, SampleStep):
-        return f"sample {step.fraction or step.count}"
+    if isinstance(step, Selector):
+        return step.summary
     if isinstance(step, Map):
         return step.operator.name
     return f"step {number + 1}"
@@ -166,6 +168,6 @@ def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
                     absent=int(np.count_nonzero((verdict == ABSENT) & judged)),
                 )
             )
-        elif isinstance(step, Dedup | SampleStep | DropItems):
+        elif isinstance(step, Dedup | Selector | DropItems):
             found.append(RuleYield(number, name, name, left, dropped_here, dropped_here, dropped_here, 0))
     return found
