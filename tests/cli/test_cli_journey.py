@@ -248,5 +248,5 @@ def test_init_fits_the_recipe_to_the_source(photos: Path) -> None:
     for path in list(photos.iterdir()):
         path.with_suffix(".txt").write_text("a caption of four words")
     paired = sluice("init", "--source", "photos", "--json", cwd=here)
-    assert paired.document["kind"] == "image-text"
-    assert sluice("plan", "image-text.yaml", "--output", "out", cwd=here).code == 0
+    assert paired.document["kind"] == "image-text-basic"
+    assert sluice("plan", "image-text-basic.yaml", "--output", "out", cwd=here).code == 0

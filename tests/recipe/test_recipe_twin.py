@@ -138,7 +138,7 @@ def test_a_ready_recipe_is_sound_and_says_who_it_is_for(name: str) -> None:
 
 
 def test_the_ready_recipes_are_there() -> None:
-    assert {"images", "image-text"} <= set(ready_recipes())
+    assert {"images", "images-clip", "image-text", "image-text-basic", "text"} <= set(ready_recipes())
 
 
 def test_reading_recipes_loads_nothing_heavy() -> None:

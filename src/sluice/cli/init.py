@@ -36,7 +36,7 @@ def command(
     """Write a commented recipe to start from.
 
     It is the ready recipe KIND with your source in it. Without KIND it is fitted to the source:
-    `image-text` where pictures have captions, else `images`. With --from it is a recipe of
+    `image-text-basic` where pictures have captions, else `images`. With --from it is a recipe of
     Data-Juicer with the same bounds, and says what could not be carried over.
     """
     if theirs is not None:
@@ -124,7 +124,7 @@ def _fitted(source: str | None) -> str:
     first = next(iter(reader.slices()), None)
     looked = list(islice(reader.read(first), 50)) if first else []
     pairs = sum(bool(s.of("image")) and bool(s.of("text")) for s in looked)
-    return "image-text" if looked and 2 * pairs >= len(looked) else "images"
+    return "image-text-basic" if looked and 2 * pairs >= len(looked) else "images"
 
 
 def _write_new(target: Path, text: str) -> None:

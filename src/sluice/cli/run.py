@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Measure, select, write and report.
 
-    RECIPE is a file, a URL, or the name of a ready recipe (`images`, `image-text`). An interrupted run is
+    RECIPE is a file, a URL, or the name of a ready recipe (`images`, `text`, …). An interrupted run is
     continued by the same command; what is known already is not measured again.
     """
     if engine == "ray":
