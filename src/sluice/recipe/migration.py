@@ -187,7 +187,7 @@ def _bounds(
             value = settings.pop(theirs, default) if theirs else default
             number = _number(value)
             if number is not None and not (sign == ">=" and number == 0) and number < 2**53:
-                found.append((names.get(name, name), sign, f"{number * entry.scale:.12g}"))
+                found.append((names.get(name, name), sign, _written(number, entry.scale)))
     for name, theirs in entry.equals.items():
         value = settings.pop(theirs, "en")
         options = [value] if isinstance(value, str) else list(value or [])
@@ -195,6 +195,12 @@ def _bounds(
         if listed:
             found.insert(0, (name, "in", f"({listed})"))
     return found
+
+
+def _written(number: float, scale: float) -> str:
+    """A bound as a rule writes it, exactly; a scaled one without the noise of the product's last digit."""
+    exact = number if scale == 1 else float(f"{number * scale:.15g}")
+    return repr(int(exact) if exact == int(exact) else exact)
 
 
 def _rule(
