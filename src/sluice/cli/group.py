@@ -28,6 +28,7 @@ VERBS = (
     "convert",
     "preview",
     "ops",
+    "models",
 )
 """The commands in the order of the journey; each is `command` in the module of its name."""
 

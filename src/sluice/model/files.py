@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,10 @@ import xxhash
 
 from sluice.errors import MissingError
 from sluice.model.cards import cards
+from sluice.model.integrity import FETCHED, flaws, xxh3
 from sluice.operator.spec import Contents
 
-_BLOCK = 1 << 24
-_IGNORED = (".git", ".cache", "README.md", "LICENSE", ".gitattributes")
+_IGNORED = (".git", ".cache", "README.md", "LICENSE", ".gitattributes", FETCHED)
 _OTHER_FORMATS = (".msgpack", ".h5", ".ot", ".onnx", ".tflite")
 """Endings of the same weights for other frameworks, beside a model that is loaded from safetensors."""
 
@@ -26,6 +26,11 @@ def models_folder() -> Path:
     """Where models are put by hand or by `sluice models fetch`: `$SLUICE_MODELS`, else under `~/.cache`."""
     given = os.environ.get("SLUICE_MODELS")
     return Path(given).expanduser() if given else Path.home() / ".cache" / "sluice" / "models"
+
+
+def digests_folder() -> Path:
+    """Where digests of large files are remembered."""
+    return models_folder() / ".digests"
 
 
 def places(name: str) -> list[Path]:
@@ -58,9 +63,14 @@ def digest(name: str) -> str:
     """xxh3-128 over the names and contents of a model's files, in hexadecimal: what its scores depend on.
 
     The same files in another place have the same digest. Read once a process, and remembered beside our models
-    by path, size and time.
+    by path, size and time. Raises MissingError where the files are not whole, or are not those published.
     """
-    return _digest(find(name))
+    path = find(name)
+    wrong = _flaws(path, name)
+    if wrong:
+        again = f"`sluice models fetch {name}`" if name in cards() else "copy the model again, whole"
+        raise MissingError(f"the model {name!r} is not whole: {'; '.join(wrong)}", where=str(path), fix=again)
+    return _digest(path)
 
 
 def about(name: str) -> str:
@@ -69,7 +79,12 @@ def about(name: str) -> str:
     return f"{name} ({known.licence})" if known else name
 
 
-Weights = Annotated[str, Contents(digest, about)]
+@dataclass(frozen=True, slots=True)
+class Model(Contents):
+    """Marks a setting that names a model, so that the lock and `sluice plan` tell of it."""
+
+
+Weights = Annotated[str, Model(digest, about)]
 """A setting that names a model: a path, or a name that `find` knows."""
 
 
@@ -100,9 +115,16 @@ def _in_hub_cache(name: str) -> Iterator[Path]:
     repository = cache_folder / f"models--{name.replace('/', '--')}"
     if name.count("/") != 1:
         return
-    main = repository / "refs" / "main"
-    if main.is_file():
-        yield repository / "snapshots" / main.read_text(encoding="ascii").strip()
+    known = cards().get(name)
+    for revision in dict.fromkeys([known.hub[1] if known and known.hub else "main", "main"]):
+        commit = repository / "refs" / revision
+        if commit.is_file():
+            yield repository / "snapshots" / commit.read_text(encoding="ascii").strip()
+
+
+@cache
+def _flaws(path: Path, name: str) -> tuple[str, ...]:
+    return tuple(flaws(path, cards().get(name), digests_folder()))
 
 
 @cache
@@ -110,7 +132,7 @@ def _digest(path: Path) -> str:
     whole = xxhash.xxh3_128()
     for file in [path] if path.is_file() else _files(path):
         name = "" if path.is_file() else file.relative_to(path).as_posix()
-        whole.update(f"{name}\0{_file_digest(file)}\n".encode())
+        whole.update(f"{name}\0{xxh3(file, digests_folder())}\n".encode())
     return whole.hexdigest()
 
 
@@ -121,29 +143,3 @@ def _files(folder: Path) -> list[Path]:
     if any(p.suffix == ".safetensors" for p in found):
         found = [p for p in found if p.suffix not in (*_OTHER_FORMATS, ".bin", ".pt", ".pth")]
     return found
-
-
-def _file_digest(path: Path) -> str:
-    stat = path.stat()
-    mark = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    known = models_folder() / ".digests" / f"{xxhash.xxh3_128_hexdigest(mark.encode())}.json"
-    if known.is_file():
-        return str(json.loads(known.read_text())["xxh3"])
-    found = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-    if stat.st_size > _BLOCK:
-        _remember(known, found.hexdigest())
-    return found.hexdigest()
-
-
-def _remember(known: Path, value: str) -> None:
-    """Keep a digest that took long; where the folder cannot be written it is computed again next time."""
-    partial = known.with_name(f"{known.name}.{os.getpid()}")
-    try:
-        known.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"xxh3": value}))
-        partial.replace(known)
-    except OSError:
-        return
