@@ -242,16 +242,26 @@ def t5(folder: Path) -> str:
 
 def nsfw_head(path: Path, size: int = CLIP_SIZE) -> str:
     """A head of the LAION CLIP-based NSFW detector's shape in its PyTorch layout, as safetensors."""
-    from safetensors.numpy import save_file
-
     random = np.random.default_rng(0)
-    sizes = [size, 64, 512, 256, 1]
     tensors = {
         "norm.mean": random.normal(0, 0.02, size).astype(np.float32),
         "norm.variance": random.uniform(0.5, 2, size).astype(np.float32) / size,
     }
-    for k, (before, after) in enumerate(pairwise(sizes), start=1):
-        tensors[f"linear_{k}.weight"] = random.normal(0, before**-0.5, (after, before)).astype(np.float32)
-        tensors[f"linear_{k}.bias"] = random.normal(0, 0.1, after).astype(np.float32)
-    save_file(tensors, path)
-    return str(path)
+    return _head(path, [f"linear_{k}" for k in (1, 2, 3, 4)], [size, 64, 512, 256, 1], tensors)
+
+
+def aesthetics_head(path: Path, size: int = CLIP_SIZE) -> str:
+    """A head of the improved aesthetic predictor's shape, as safetensors."""
+    return _head(path, [f"layers.{k}" for k in (0, 2, 4, 6, 7)], [size, 1024, 128, 64, 16, 1], {})
+
+
+def _head(path: Path, names: list[str], sizes: list[int], tensors: dict[str, Any]) -> str:
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(1)
+    for name, (before, after) in zip(names, pairwise(sizes), strict=True):
+        tensors[f"{name}.weight"] = random.normal(0, before**-0.5, (after, before)).astype(np.float32)
+        tensors[f"{name}.bias"] = random.normal(0, 0.1, after).astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path.with_suffix(".safetensors"))
+    return str(path.with_suffix(".safetensors"))

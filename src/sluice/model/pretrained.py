@@ -60,11 +60,11 @@ def config(folder: str) -> dict[str, Any]:
 
 
 @cache
-def pretrained(kind: str, folder: str, device: str, dtype: Any) -> Any:
+def pretrained(kind: str, folder: str, device: str, dtype: Any, unused: str = "") -> Any:
     """A model of the class `transformers.<kind>` with the folder's weights, ready for inference; loaded once.
 
-    Raises MissingError where a file or any weight is not there: transformers by itself would fill what it does
-    not find with random numbers and go on.
+    Raises MissingError where a file or any weight is not there, except those whose names begin with `unused`:
+    transformers by itself would fill what it does not find with random numbers and go on.
     """
     require(folder, WEIGHTS)
     transformers = transformers_module()
@@ -75,7 +75,8 @@ def pretrained(kind: str, folder: str, device: str, dtype: Any) -> Any:
             )
     except Exception as error:  # whatever a damaged file makes the library raise is one finding for the user
         raise _damaged(folder, kind, error) from error
-    absent = sorted(loading["missing_keys"]) + sorted(key for key, *_ in loading["mismatched_keys"])
+    absent = sorted({*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])})
+    absent = [key for key in absent if not (unused and key.startswith(unused))]
     if absent:
         shown = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
         raise MissingError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from sluice.errors import Declined
 from sluice.model.pretrained import config, tokenizer
-from sluice.model.runner import Row
+from sluice.model.runner import Array, Row
 
 STEP = 64
 """Texts are padded to a multiple of this, or to the model's limit: few shapes, little waste."""
@@ -30,33 +30,37 @@ class Tokens:
         self.limit = min(limit or most, most)
         self._fixed = fixed
 
-    def __call__(self, text: str) -> Row:
-        """The model's inputs for one text: int64 arrays [length] by name. Declines blank texts."""
-        return self._row([readable(text)])
+    def __call__(self, text: str) -> Row | Declined:
+        """The model's inputs for one text: int64 arrays [length] by name; blank texts are declined."""
+        shown = readable(text)
+        if not shown:
+            return Declined("no text", "the text is blank")
+        length = self.limit
+        if not self._fixed:
+            used = len(self._tokenizer(shown, truncation=True, max_length=self.limit)["input_ids"])
+            length = min(self.limit, -(-used // STEP) * STEP)
+        return {name: ids[0] for name, ids in self._encoded([shown], length).items()}
 
     def table(self, texts: Sequence[str]) -> Row:
         """The inputs for several short texts, padded to the limit: int64 [texts, limit] by name."""
-        found = self._encoded([readable(text) for text in texts], self.limit)
+        return self._encoded([readable(text) for text in texts], self.limit)
+
+    def _encoded(self, texts: list[str], length: int) -> Row:
+        found = self._tokenizer(texts, padding="max_length", truncation=True, max_length=length)
         return {name: np.asarray(ids, dtype=np.int64) for name, ids in found.items()}
-
-    def _row(self, texts: list[str]) -> Row:
-        length = self.limit
-        if not self._fixed:
-            used = len(self._tokenizer(texts[0], truncation=True, max_length=self.limit)["input_ids"])
-            length = min(self.limit, -(-used // STEP) * STEP)
-        found = self._encoded(texts, length)
-        return {name: np.asarray(ids[0], dtype=np.int64) for name, ids in found.items()}
-
-    def _encoded(self, texts: list[str], length: int) -> Any:
-        return self._tokenizer(texts, padding="max_length", truncation=True, max_length=length)
 
 
 def readable(text: str) -> str:
-    """The text as tokenizers take it: unpaired surrogates as `?`, no more than its first 100,000 code points."""
-    cut = text[:_GREATEST_LENGTH].encode("utf-8", "replace").decode("utf-8")
-    if not cut.strip():
-        raise Declined("no text", "the text is blank")
-    return cut
+    """The text as tokenizers take it: unpaired surrogates as `?`, its first 100,000 code points, stripped."""
+    return text[:_GREATEST_LENGTH].encode("utf-8", "replace").decode("utf-8").strip()
+
+
+def answered(
+    rows: Sequence[Row | Declined], run: Callable[[Sequence[Row]], list[Array]]
+) -> list[Array | Declined]:
+    """What a model gives for the rows that there are; a row that was declined stays so."""
+    results = iter(run([row for row in rows if not isinstance(row, Declined)]))
+    return [row if isinstance(row, Declined) else next(results) for row in rows]
 
 
 def _limit(folder: str, found: Any) -> int:

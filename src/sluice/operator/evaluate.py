@@ -19,6 +19,7 @@ from sluice.operator.step import (
     ENCODED,
     ITEM,
     MEDIA,
+    NOTHING,
     ROOT_SLOTS,
     SAMPLE,
     TEXT,
@@ -188,7 +189,7 @@ class _ScopeProgram:
         if mark not in self._slot_of:
             bound = [instance.bindings.get(need.name) for need in instance.spec.needs]
             inputs = [
-                self._slot_of[need.name] if b is None else self._slot(b)
+                self._slot_of.get(need.name, NOTHING) if b is None else self._slot(b)
                 for need, b in zip(instance.spec.needs, bound, strict=True)
             ]
             self._slot_of[mark] = max(self._slot_of.values()) + 1

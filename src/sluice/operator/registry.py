@@ -92,6 +92,8 @@ class Registry:
         bindings = {}
         own = _validated(spec, settings)
         for need in spec.needs if spec.kind != "deduplicator" else ():
+            if not need.wanted(own):
+                continue
             provider = self._provider(spec, need.name)
             if provider is not None:
                 passed = with_.get(provider.name, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -69,6 +69,17 @@ class Inherited:
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """Marks a need that is met only where a setting has this value; elsewhere the operator is given None.
+
+    So an operator with two backends does not run what only the other one needs.
+    """
+
+    setting: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One column an operator makes: its name, the kind of its values and their meaning."""
 
@@ -95,6 +106,11 @@ class Need:
 
     name: str
     annotation: Any
+
+    def wanted(self, settings: Mapping[str, Any]) -> bool:
+        """Whether an operator with these settings takes it at all (see `When`)."""
+        marks = [mark for mark in getattr(self.annotation, "__metadata__", ()) if isinstance(mark, When)]
+        return all(settings[mark.setting] == mark.value for mark in marks)
 
 
 @dataclass(frozen=True, eq=False)

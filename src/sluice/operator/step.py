@@ -14,8 +14,9 @@ from sluice.operator.instance import Instance
 from sluice.operator.value import new_version, storable
 from sluice.sample import Item, Note, Sample
 
-ITEM, MEDIA, ENCODED, TEXT, SAMPLE = range(5)
-ROOT_SLOTS = {"item": ITEM, "media": MEDIA, "encoded": ENCODED, "text": TEXT, "sample": SAMPLE}
+ITEM, MEDIA, ENCODED, TEXT, SAMPLE, NOTHING = range(6)
+ROOT_SLOTS = {"item": ITEM, "media": MEDIA, "encoded": ENCODED, "text": TEXT, "sample": SAMPLE, "": NOTHING}
+"""Where the evaluator puts what it supplies itself; the last is always None, for needs that are not wanted."""
 
 
 @dataclass

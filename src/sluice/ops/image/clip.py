@@ -24,8 +24,8 @@ Clip = Annotated[Vector, "embedding of unit length, as the model pools and proje
 class clip:  # noqa: N801 - an operator's name is its class's
     """The picture's embedding by a vision-text model of transformers (CLIP, SigLIP and kin), at length 1.
 
-    `model` is a path or name; `dtype` the precision (auto: float32 on a CPU, bfloat16 on a GPU); `batch_size`
-    how many pictures go through together. Declined with `not a number` where the model gives none.
+    `model` is a path or name; `device` says where it runs, `dtype` in which precision (auto: float32 on a CPU,
+    bfloat16 on a GPU), `batch_size` how many pictures go through together. Declined with `not a number` where the model gives none.
     """
 
     def __init__(

@@ -1,0 +1,1 @@
+"""Operators on an image and the text that belongs to it."""

@@ -1,0 +1,40 @@
+"""Small models in the place of those that operators name by default and that no test machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tiny_models
+from sluice.model.files import Model
+from sluice.operator import Instance, registry
+
+MAKERS: dict[str, Callable[[Path], str]] = {
+    "openai/clip-vit-large-patch14": tiny_models.clip,
+    "laion-aesthetics-mlp": tiny_models.aesthetics_head,
+    "laion-nsfw": tiny_models.nsfw_head,
+    "amrul-hzz/watermark_detector": tiny_models.classifier,
+    "Salesforce/blip-itm-base-coco": tiny_models.blip_matching,
+    "google/owlvit-base-patch32": tiny_models.owlvit,
+    "sentence-transformers/all-MiniLM-L6-v2": tiny_models.sentences,
+    "google/t5-v1_1-xxl": tiny_models.t5,
+}
+"""By the name of a model, what makes one of its kind at a path."""
+
+
+def bind(name: str, folder: Path) -> Instance:
+    """The operator with its defaults, except that models of `MAKERS` are small ones, kept in the folder."""
+    settings: dict[str, dict[str, Any]] = {name: {}}
+    for instance in registry().bind(name).closure():
+        for setting in instance.spec.marked(Model):
+            model = instance.settings[setting]
+            if model in MAKERS:
+                settings.setdefault(instance.spec.name, {})[setting] = _made(model, folder)
+    return registry().bind(name, settings.pop(name), with_=settings)
+
+
+def _made(model: str, folder: Path) -> str:
+    path = folder / model.replace("/", "--")
+    known = next(iter(folder.glob(f"{path.name}*")), None)
+    return str(known) if known else MAKERS[model](path)
