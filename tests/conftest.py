@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,12 @@ def data_dir() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Gives the folder of a small model by the name of its maker in `tiny_models`; each is made once."""
+    import tiny_models
+
+    folder = tmp_path_factory.mktemp("tiny")
+    return cache(lambda kind: getattr(tiny_models, kind)(folder / kind))

@@ -71,7 +71,11 @@ def pretrained(kind: str, folder: str, device: str, dtype: Any, unused: str = ""
     try:
         with quiet():
             model, loading = getattr(transformers, kind).from_pretrained(
-                folder, dtype=dtype, local_files_only=True, output_loading_info=True
+                folder,
+                dtype=dtype,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are told below, by name
             )
     except Exception as error:  # whatever a damaged file makes the library raise is one finding for the user
         raise _damaged(folder, kind, error) from error

@@ -25,7 +25,8 @@ class clip:  # noqa: N801 - an operator's name is its class's
     """The picture's embedding by a vision-text model of transformers (CLIP, SigLIP and kin), at length 1.
 
     `model` is a path or name; `device` says where it runs, `dtype` in which precision (auto: float32 on a CPU,
-    bfloat16 on a GPU), `batch_size` how many pictures go through together. Declined with `not a number` where the model gives none.
+    bfloat16 on a GPU), `batch_size` how many pictures go through together. Declined with `not a number`
+    where the model gives none.
     """
 
     def __init__(
