@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -44,12 +44,17 @@ def command(
     then finds them.
     """
     wanted = loaded(recipe, settings, source, output, limit)
+    from sluice.operator.instance import absences
     from sluice.run.forecast import outlook
     from sluice.run.prepare import prepare
 
-    prepared = prepare(wanted, output=output, run=run_dir, store=store)
-    found = outlook(prepared)
+    with absences() as absent:
+        prepared = prepare(wanted, output=output, run=run_dir, store=store)
+        found = outlook(prepared)
+    found["missing"] = [{"what": e.what, "where": e.where, "fix": e.fix} for e in absent]
     if probe is not None:
+        if absent:
+            raise absent[0]
         found["forecast"] = _probe(prepared, probe, workers, seed, quiet)
     if as_json:
         print_json(found)
@@ -93,7 +98,23 @@ def _tell(found: Mapping[str, Any]) -> None:
             say(f"  {shared['feature']} is made once for {', '.join(shared['used_by'])}")
     say()
     say("steps: " + " → ".join(f"{s['kind']} {s['name']!r}" for s in found["steps"]))
-    say("models: none are needed" if not found["models"] else f"models: {', '.join(found['models'])}")
+    _models(found["models"])
+    for each in found["missing"]:
+        say()
+        say(f"missing: {each['what']}", bold=True)
+        say(f"  {each['where']}\n  → {each['fix']}" if each["where"] else f"  → {each['fix']}")
+
+
+def _models(found: Sequence[Mapping[str, Any]]) -> None:
+    if not found:
+        say("models: none are needed")
+        return
+    say()
+    rows = [
+        (m["name"], ", ".join(m["needed_by"]), m["licence"], near(m["path"] or "not on this machine"))
+        for m in found
+    ]
+    table(["model", "needed by", "licence", "where it is"], rows)
 
 
 def _missing(operator: Mapping[str, Any], units: int) -> str:

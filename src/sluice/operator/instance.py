@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import xxhash
 
+from sluice.errors import MissingError
 from sluice.operator.spec import COSTS, Contents, Output, Spec
 
 ROOTS: dict[str, frozenset[str]] = {
@@ -61,10 +64,10 @@ class Instance:
     def contents(self) -> dict[str, str]:
         """What the things hold that its settings name (weights, lists, devices), by setting.
 
-        Raises MissingError where one is not on this machine.
+        Raises MissingError where one is not on this machine, unless `absences` collects that.
         """
         found = self.spec.marked(Contents)
-        return {name: marker.digest(self.settings[name]) for name, marker in found.items()}
+        return {name: _digest(marker, self.settings[name]) for name, marker in found.items()}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -104,6 +107,35 @@ class Instance:
         for instance in self.bindings.values():
             yield from instance._walk(seen)
         yield self
+
+
+_absent: ContextVar[list[MissingError] | None] = ContextVar("absent", default=None)
+
+
+@contextmanager
+def absences() -> Iterator[list[MissingError]]:
+    """Collect what settings name and this machine lacks, instead of raising it: for plans, which compute nothing.
+
+    An instance made in here has a fingerprint that no stored value has, where anything lacks.
+    """
+    found: list[MissingError] = []
+    token = _absent.set(found)
+    try:
+        yield found
+    finally:
+        _absent.reset(token)
+
+
+def _digest(marker: Contents, value: Any) -> str:
+    absent = _absent.get()
+    try:
+        return marker.digest(value)
+    except MissingError as error:
+        if absent is None:
+            raise
+        if str(error) not in map(str, absent):
+            absent.append(error)
+        return f"absent: {error.what}"
 
 
 @cache

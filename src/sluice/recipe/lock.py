@@ -22,7 +22,8 @@ class ColumnLock(_Record):
     """What made one column: the operator, its version, all its settings, and its fingerprint.
 
     The fingerprint stands for operator, dependencies and codecs; `libraries` names the versions of those
-    whose results it depends on, `models` the digests of weights.
+    whose results it depends on, `models` by name the models behind it: `digest` of the files, `dtype`, `device`,
+    `preprocessing`, `licence`.
     """
 
     column: str
@@ -31,7 +32,7 @@ class ColumnLock(_Record):
     fingerprint: str
     settings: dict[str, Any] = {}
     libraries: dict[str, str] = {}
-    models: dict[str, str] = {}
+    models: dict[str, dict[str, str]] = {}
 
 
 class MapperLock(_Record):
@@ -43,6 +44,7 @@ class MapperLock(_Record):
     fingerprint: str
     settings: dict[str, Any] = {}
     libraries: dict[str, str] = {}
+    models: dict[str, dict[str, str]] = {}
 
 
 class Lock(_Record):
@@ -79,7 +81,7 @@ class Lock(_Record):
             for part in ("settings", "libraries", "models"):
                 column[part] = dict(sorted(column[part].items()))
         for mapper in data.get("mappers", ()):
-            for part in ("settings", "libraries"):
+            for part in ("settings", "libraries", "models"):
                 mapper[part] = dict(sorted(mapper[part].items()))
         data["seeds"] = dict(sorted(data["seeds"].items()))
         body = yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from sluice.model.used import needed
 from sluice.operator import Instance
 from sluice.plan import MeasurePass, Unit
 from sluice.plan.columns import columns_of
@@ -34,7 +35,8 @@ def outlook(prepared: Prepared) -> dict[str, Any]:
     """What a run of this recipe would do, from listing alone: no media is read.
 
     Per operator `units_to_compute` of all `units` (0: the store knows it all); a gated operator computes only
-    the samples that pass its gates, so that number is an upper bound.
+    the samples that pass its gates, so that number is an upper bound. `models` are those that operators name,
+    with where each is (`path`, null where it is not on this machine) and where it was looked for.
     """
     units = prepared.units
     known = _known_marks(prepared)
@@ -54,10 +56,14 @@ def outlook(prepared: Prepared) -> dict[str, Any]:
             if not isinstance(s, Measure)
         ],
         "passes": [_pass(prepared, each, known) for each in prepared.plan.passes],
-        # No operator of this version holds a model; those that will name it here, with where it was looked for.
-        "models": [],
+        "models": needed(_operators(prepared)),
         "units_known": sum(_is_known(prepared, marks) for marks in known),
     }
+
+
+def _operators(prepared: Prepared) -> Iterator[Instance]:
+    mappers = prepared.plan.mappers
+    yield from (*prepared.plan.instances, *mappers.leading.values(), *mappers.trailing.values())
 
 
 def _samples(unit: Unit) -> int | None:

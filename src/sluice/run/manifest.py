@@ -5,6 +5,7 @@ Everything stays on Arrow: the driver never makes a Python object of a sample.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sluice.readers import Slice
+from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Write
 from sluice.run.export import GONE, WriteTask, task_digest, to_ipc
 from sluice.run.pack import Packing
@@ -19,6 +21,9 @@ from sluice.run.prepare import Prepared, writer_settings
 from sluice.store import Fates, Table
 from sluice.store.fates import ItemsGone
 from sluice.store.fragments import HASHES
+
+MODELS = "sluice.models"
+"""Metadata of a column that a model made, in the tables of an output."""
 
 _VIEWS = ("id", "key", "parent", "items")
 
@@ -35,7 +40,7 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
         gone = _gone(known, ordinals, fates.dropped_items)
         views = known.select([*_VIEWS, HASHES, *table.passthrough]).set_column(1, "key", keys)
         slices = () if prepared.reader.addressable else tuple(_slices(prepared, known))
-        fields = _fields(table, ordinals, keys, write)
+        fields = _with_models(_fields(table, ordinals, keys, write), prepared.lock)
         samples = to_ipc(views.append_column(GONE, gone))
         data = to_ipc(fields) if fields is not None else None
         digest = task_digest([samples, data], [write.format, settings, *prepared.plan.mappers.fingerprints])
@@ -74,3 +79,12 @@ def _fields(table: Table, ordinals: NDArray[np.int64], keys: pa.Array, write: Wr
             if column.kind == "vector" and table.max_items.get(column.modality or "", 1) <= 1:
                 found = found.append_column(name, table.vectors_of(name, ordinals, write.embeddings))
     return found
+
+
+def _with_models(fields: pa.Table | None, lock: Lock) -> pa.Table | None:
+    """The columns with, in their metadata, the models behind them: what the lock says, as JSON."""
+    if fields is None:
+        return None
+    models = {c.column: {MODELS: json.dumps(c.models, sort_keys=True)} for c in lock.columns if c.models}
+    found = [f.with_metadata(models[f.name]) if f.name in models else f for f in fields.schema]
+    return pa.Table.from_arrays(fields.columns, schema=pa.schema(found))

@@ -11,6 +11,7 @@ import xxhash
 
 import sluice
 from sluice.errors import SourceError, UsageError
+from sluice.model.used import models_of
 from sluice.operator import Instance, Registry, registry
 from sluice.operator.instance import library_version
 from sluice.plan import Mappers, Plan, Unit, cut, plan, with_known_content
@@ -165,6 +166,7 @@ def _column_locks(resolved: Plan) -> Iterator[ColumnLock]:
                 fingerprint=instance.fingerprint,
                 settings=dict(instance.settings),
                 libraries=_libraries(instance),
+                models=models_of(instance),
             )
 
 
@@ -177,6 +179,7 @@ def _mapper_locks(mappers: Mappers) -> Iterator[MapperLock]:
             fingerprint=instance.fingerprint,
             settings=dict(instance.settings),
             libraries=_libraries(instance),
+            models=models_of(instance),
         )
 
 

@@ -40,7 +40,8 @@ def measures(fields: pa.Table | None, embeddings: Embeddings) -> pa.Table | None
             fields = fields.remove_column(at)
         else:
             wanted = pa.float16() if embeddings == "float16" else pa.float32()
-            fields = fields.set_column(at, name, _as_vectors(fields.column(at), kind.list_size, wanted))
+            vectors = _as_vectors(fields.column(at), kind.list_size, wanted)
+            fields = fields.set_column(at, fields.schema.field(at).with_type(vectors.type), vectors)
     return fields
 
 
@@ -65,7 +66,18 @@ def beside(intake: Intake, fields: pa.Table | None, extra: Mapping[str, pa.Array
     if fields is not None:
         taken = fields.take(pa.array(intake.kept, pa.int64()))
         columns |= {n: taken.column(n) for n in taken.column_names if n not in columns}
-    return pa.table(columns | typed_columns([renamed(row, columns) for row in intake.fields]))
+    return described(
+        pa.table(columns | typed_columns([renamed(row, columns) for row in intake.fields])), fields
+    )
+
+
+def described(table: pa.Table, fields: pa.Table | None) -> pa.Table:
+    """The table with what the metadata of `fields` says of its columns (the models behind them)."""
+    told = {f.name: f.metadata for f in fields.schema if f.metadata} if fields is not None else {}
+    if not told:
+        return table
+    schema = pa.schema([f.with_metadata(told[f.name]) if f.name in told else f for f in table.schema])
+    return pa.Table.from_arrays(table.columns, schema=schema)
 
 
 def renamed(fields: Mapping[str, Any], taken: Container[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sluice.sample import Sample
 from sluice.sample.members import FIELDS_COLUMN
 from sluice.storage import Location
 from sluice.writers.bodies import Body, Intake
-from sluice.writers.columns import check_embeddings, measures, renamed, typed_columns
+from sluice.writers.columns import check_embeddings, described, measures, renamed, typed_columns
 from sluice.writers.files import HashedFile, hashed, parquet_file
 from sluice.writers.inline import inline_text, is_plain_image
 from sluice.writers.protocol import ShardResult
@@ -111,7 +111,7 @@ class _Rows:
         if self._types is None:
             found.setdefault(FIELDS_COLUMN, pa.nulls(len(passed), pa.string()))
             self._types = {n: column.type for n, column in found.items()}
-        table = pa.table(columns | found)
+        table = described(pa.table(columns | found), self._fields)
         if self._parquet is None:
             self._open = parquet_file(self._file, table.schema)
             self._parquet = self._open.__enter__()
