@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx_files
 import tiny_models
 from sluice.model.files import Model
 from sluice.operator import Instance, registry
@@ -19,14 +20,26 @@ MAKERS: dict[str, Callable[[Path], str]] = {
     "google/owlvit-base-patch32": tiny_models.owlvit,
     "sentence-transformers/all-MiniLM-L6-v2": tiny_models.sentences,
     "google/t5-v1_1-xxl": tiny_models.t5,
+    "ultraface-rfb-320": onnx_files.bright_faces,
+    "PP-OCRv6_det_small": onnx_files.bright_text,
+    "PP-OCRv6_rec_small": onnx_files.column_reader,
 }
 """By the name of a model, what makes one of its kind at a path."""
+
+REQUIRED: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "image_onnx_classifier": lambda folder: {
+        "model": onnx_files.mean_classifier(folder / "classifier.onnx"),
+        "label": 0,
+    },
+}
+"""By the name of an operator, the settings for which it has no defaults."""
 
 
 def bind(name: str, folder: Path) -> Instance:
     """The operator with its defaults, except that models of `MAKERS` are small ones, kept in the folder."""
-    settings: dict[str, dict[str, Any]] = {name: {}}
-    for instance in registry().bind(name).closure():
+    own = REQUIRED[name](folder) if name in REQUIRED else {}
+    settings: dict[str, dict[str, Any]] = {name: own}
+    for instance in registry().bind(name, own).closure():
         for setting in instance.spec.marked(Model):
             model = instance.settings[setting]
             if model in MAKERS:

@@ -1,23 +1,15 @@
 """How does an image become no larger than needed?"""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field as Setting
 
-from sluice.codec.encode import Encoding, encode, rgb_profile
+from sluice.codec.encode import Encoding
 from sluice.codec.thumbnail import fit
 from sluice.operator import mapper
+from sluice.ops.image.new_version import own_encoding, with_pixels
 from sluice.ops.image.pixels import LIBRARIES, Header, Picture
-from sluice.sample import Item, Media
-from sluice.sample.members import member_type
-
-_OF_SOURCE: dict[str, Encoding] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
-_EXTENSIONS: dict[Encoding, tuple[str, ...]] = {
-    "jpeg": ("jpg", "jpeg", "jpe", "jfif"),
-    "png": ("png",),
-    "webp": ("webp",),
-}
+from sluice.sample import Item
 
 
 @mapper(version=1, cost="decode", libraries=LIBRARIES)
@@ -40,20 +32,9 @@ def image_resize(
     RGB colour profile stays, EXIF and comments do not. The default of 1024 px is a choice of ours; WebP holds
     no more than 16383.
     """
-    own = _OF_SOURCE.get(header.format)
+    own = own_encoding(header.format)
     wanted: Encoding = (own or "png") if format == "source" else format
     if max(header.width_px, header.height_px) <= max_side_px and format in ("source", own):
         return item
     rgb = fit(picture.rgb(), max_side_px, max_side_px)
-    data = encode(rgb, wanted, quality=quality, profile=rgb_profile(encoded))
-    return replace(
-        item, name=_renamed(item.name, wanted), content_type=f"image/{wanted}", media=Media(data=data)
-    )
-
-
-def _renamed(name: str, wanted: Encoding) -> str:
-    """The item's name with an extension of the format; one that fits stays, as does a name without any."""
-    stem, dot, extension = name.rpartition(".")
-    if member_type(name)[0] != "image" or extension.lower() in _EXTENSIONS[wanted]:
-        return name
-    return f"{stem}{dot}{_EXTENSIONS[wanted][0]}"
+    return with_pixels(item, rgb, wanted, encoded=encoded, quality=quality)
