@@ -8,18 +8,20 @@ from typing import Any
 
 import onnx_files
 import tiny_models
-from sluice.model.files import Model
 from sluice.operator import Instance, registry
+from sluice.operator.spec import Contents
 
 MAKERS: dict[str, Callable[[Path], str]] = {
     "openai/clip-vit-large-patch14": tiny_models.clip,
     "laion-aesthetics-mlp": tiny_models.aesthetics_head,
     "laion-nsfw": tiny_models.nsfw_head,
+    "Falconsai/nsfw_image_detection": tiny_models.classifier,
     "amrul-hzz/watermark_detector": tiny_models.classifier,
     "Salesforce/blip-itm-base-coco": tiny_models.blip_matching,
     "google/owlvit-base-patch32": tiny_models.owlvit,
     "sentence-transformers/all-MiniLM-L6-v2": tiny_models.sentences,
     "google/t5-v1_1-xxl": tiny_models.t5,
+    "en_core_web_sm": tiny_models.tagger,
     "ultraface-rfb-320": onnx_files.bright_faces,
     "PP-OCRv6_det_small": onnx_files.bright_text,
     "PP-OCRv6_rec_small": onnx_files.column_reader,
@@ -40,9 +42,9 @@ def bind(name: str, folder: Path) -> Instance:
     own = REQUIRED[name](folder) if name in REQUIRED else {}
     settings: dict[str, dict[str, Any]] = {name: own}
     for instance in registry().bind(name, own).closure():
-        for setting in instance.spec.marked(Model):
+        for setting in instance.spec.marked(Contents):
             model = instance.settings[setting]
-            if model in MAKERS:
+            if isinstance(model, str) and model in MAKERS:
                 settings.setdefault(instance.spec.name, {})[setting] = _made(model, folder)
     return registry().bind(name, settings.pop(name), with_=settings)
 

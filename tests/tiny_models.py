@@ -240,6 +240,29 @@ def t5(folder: Path) -> str:
     return _save(folder, lambda: T5EncoderModel(config), tokens)
 
 
+TAGS = {
+    "DT": ["a", "the"],
+    "JJ": ["red", "small", "quick", "brown", "lazy"],
+    "NN": ["cat", "dog", "picture", "grass", "photo", "fox"],
+    "NNS": ["cats", "dogs", "days"],
+    "VBZ": ["sits", "runs", "jumps"],
+    "IN": ["of", "on", "over", "in"],
+    "CD": ["two"],
+}
+
+
+def tagger(folder: Path) -> str:
+    """A spaCy pipeline that knows the Penn Treebank tags of a few English words."""
+    import spacy
+
+    pipeline = spacy.blank("en")
+    rules: Any = pipeline.add_pipe("attribute_ruler")
+    for tag, words in TAGS.items():
+        rules.add([[{"LOWER": {"IN": words}}]], {"TAG": tag})
+    pipeline.to_disk(folder)
+    return str(folder)
+
+
 def nsfw_head(path: Path, size: int = CLIP_SIZE) -> str:
     """A head of the LAION CLIP-based NSFW detector's shape in its PyTorch layout, as safetensors."""
     random = np.random.default_rng(0)
