@@ -72,8 +72,15 @@ def test_a_sample_is_drawn_by_its_own_luck(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ("dedup: {by: image_phash, distance: 4, keep_by: centroid_far}", "keep_by: centroid_far"),
-        ("dedup: {by: image_phash, distance: 4, level: item}", "single items"),
+        ("dedup: {by: image_phash, distance: 4, keep_by: centroid_far}", "looks at vectors"),
+        ("dedup: {by: size_bytes, level: item, drop_sample_above: 0}", "of the sample, not of its items"),
+        ("dedup: {by: image_phash, similarity: 0.9}", "takes `distance:`"),
+        ("dedup: image_descriptor", "takes `similarity:`"),
+        (
+            "dedup: {by: image_descriptor, similarity: 0.9, keep_by: centroid_far, level: item,"
+            " drop_sample_above: 0}",
+            "whole samples",
+        ),
         ("dedup: {by: image_width_px, keep_by: image_descriptor desc}", "no order"),
     ],
 )

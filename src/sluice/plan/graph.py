@@ -10,6 +10,7 @@ from sluice.errors import PlanError, SluiceError
 from sluice.operator import Instance, Registry, Spec
 from sluice.operator.spec import GATED
 from sluice.plan.columns import Column, columns_of
+from sluice.plan.dedup import check_dedup
 from sluice.plan.mapping import Mappers, mappers_of
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
@@ -90,7 +91,7 @@ def plan(
     fields = {**known, **{c.name: field_type(c) for c in columns_of(unique)}}
     for step in recipe.steps:
         if isinstance(step, Dedup):
-            _check_dedup(step, fields)
+            check_dedup(step, fields, registry)
         elif isinstance(step, Selector):
             _check_selector(step, fields)
     checked = Fields(fields, multiple or {})
@@ -99,23 +100,6 @@ def plan(
         for n, rule in needs.rules.items()
     }
     return Plan(recipe, _passes(recipe, needs, unique), tuple(columns_of(unique)), rules, fields, mappers)
-
-
-CENTROID = ("centroid_far", "centroid_near")
-
-
-def _check_dedup(step: Dedup, fields: Mapping[str, FieldType]) -> None:
-    """Refuse now what would otherwise be found out after everything is measured."""
-    where = str(step.at)
-    if step.level != "sample":
-        raise PlanError("`dedup` of single items cannot be run yet", where=where, fix="leave `level` out")
-    if step.keep_by in CENTROID:
-        fix = "keep by `first`, `random`, or fields such as `image_width_px desc`"
-        raise PlanError(f"`keep_by: {step.keep_by}` cannot be run yet", where=where, fix=fix)
-    for name, _ in step.order:
-        if fields[name].kind in ("vector", "bits", "binary"):
-            fix = "keep by a number, a text, or true and false"
-            raise PlanError(f"{name!r} holds {fields[name].kind}, which have no order", where=where, fix=fix)
 
 
 def _check_selector(step: Selector, fields: Mapping[str, FieldType]) -> None:

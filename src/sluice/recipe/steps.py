@@ -271,11 +271,16 @@ def check_order(text: str) -> str:
 class Dedup(Step):
     """Keeps one of each group of duplicates by a measure: equal values, or near ones.
 
-    `distance` is in bits for hashes, `similarity` a cosine in (0, 1] for vectors; with neither, values must
-    be equal. Which one stays is `keep_by`: `first` in source order, `random`, `centroid_far`,
-    `centroid_near`, or fields with a direction (`image_width_px desc`). `greedy` leaves no kept pair within
-    the threshold; `components` keeps one of each connected group. At `level: item` items are compared, and a
-    sample falls when more than the share `drop_sample_above` of its items are duplicates.
+    `distance` is in bits for hashes, `similarity` in (0, 1] a cosine for vectors and the Jaccard similarity
+    for sketches of texts; with neither, values must be equal. `with` holds further settings of the
+    deduplicator (of `cosine`: `floor`, `exact_below`, `clusters`, `spill`, `trials`, `seed`, `device`).
+
+    Which one stays is `keep_by`: `first` in source order, `random`, fields with a direction
+    (`image_width_px desc`), or for vectors `centroid_far` or `centroid_near` (of the centroid of their
+    cluster). `greedy` leaves no kept pair within the threshold; `components` keeps one of each connected group.
+
+    At `level: item` every item is compared with those of other samples, and a sample falls when more than the
+    share `drop_sample_above` of its compared items are duplicates of items in samples that stay.
     """
 
     by: str = Field(min_length=1)
@@ -284,7 +289,8 @@ class Dedup(Step):
     keep_by: Annotated[str, AfterValidator(check_order)] = "first"
     semantics: Literal["greedy", "components"] = "greedy"
     level: Literal["sample", "item"] = "sample"
-    drop_sample_above: float | None = Field(None, ge=0, le=1)
+    drop_sample_above: float | None = Field(None, ge=0, lt=1)
+    with_: dict[str, Any] = Field({}, alias="with")
     name: Name = None
 
     @model_validator(mode="after")
@@ -294,6 +300,9 @@ class Dedup(Step):
             raise wrong("`distance` and `similarity` exclude each other", fix)
         if self.drop_sample_above is not None and self.level != "item":
             raise wrong("`drop_sample_above` needs `level: item`", "add level: item, or leave it out")
+        if self.drop_sample_above is None and self.level == "item":
+            fix = "add drop_sample_above: 0.5 (the share of its items beyond which a sample falls)"
+            raise wrong("`level: item` needs `drop_sample_above`", fix)
         return self
 
     @property

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sluice.operator import Registry
 from sluice.recipe.check import FieldType
@@ -15,11 +14,10 @@ from sluice.recipe.selectors import Selector
 from sluice.recipe.steps import Dedup, DropItems, Keep, Step
 from sluice.storage import Location
 from sluice.store.choose import chosen
-from sluice.store.fates import DROPPED, DUPLICATE, Fates, yields_of
-from sluice.store.groups import keep_order, resolve
+from sluice.store.duplicates import deduplicate
+from sluice.store.fates import DROPPED, Fates, yields_of
 from sluice.store.items import drop_items, unreadable_items
-from sluice.store.pairs import deduplicator_for, near_pairs
-from sluice.store.rules import ABSENT, NULL, judge_table, layout_of, view_of
+from sluice.store.rules import ABSENT, NULL, judge_table, view_of
 from sluice.store.table import Table
 
 
@@ -64,7 +62,7 @@ def decide(
             left[empty] = True
             fates.set(left & fates.kept, number, DROPPED)
         elif isinstance(step, Dedup):
-            _deduplicate(fates, table, number, step, registry, store, connection, compare)
+            deduplicate(fates, table, number, step, registry, store, connection, compare)
         elif isinstance(step, Selector):
             fates.set(fates.kept & ~chosen(step, table, fates.kept), number, DROPPED)
     fates.yields = yields_of(steps, fates)
@@ -115,38 +113,3 @@ def _start(connection: Any, count: int, item_errors: str) -> Fates:
         for ordinal, notes in connection.execute(sql).fetchall():
             fates.fail(ordinal, next(n["reason"] for n in notes if n["kind"] == "unreadable"))
     return fates
-
-
-def _deduplicate(
-    fates: Fates,
-    table: Table,
-    number: int,
-    step: Dedup,
-    registry: Registry,
-    store: Location,
-    connection: Any,
-    compare: bool,
-) -> None:
-    alive = fates.kept
-    kind = table.columns[step.by].kind if step.by in table.columns else "text"
-    instance = deduplicator_for(step, kind, registry)
-    found = near_pairs(table, step, instance, alive, store, compute=compare)
-    fates.never_compared += int((alive & ~found.samples).sum())
-    order = _order(table, step, connection)
-    groups = resolve(len(alive), found.pairs, order, step.semantics, among=alive)
-    twins = groups.duplicate_of >= 0
-    fates.set(twins, number, DUPLICATE)
-    fates.duplicate_of[twins] = groups.duplicate_of[twins]
-    fates.score[twins] = groups.score[twins]
-
-
-def _order(table: Table, step: Dedup, connection: Any) -> NDArray[np.int64]:
-    """Rank of every sample by the step's keep policy, 0 the most preferred."""
-    layout = layout_of(table)
-    if step.keep_by == "first":
-        return np.arange(len(table))
-    names = [name for name, _ in step.order]
-    picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
-    found = connection.sql(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
-    columns = {name: found.column(f"f{k}") for k, name in enumerate(names)}
-    return keep_order(columns, found.column("id"), step.keep_by)

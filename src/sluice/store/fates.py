@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,8 @@ class Fates:
     keep_nulls: dict[int, bool] = field(default_factory=dict)
     yields: list[RuleYield] = field(default_factory=list)
     never_compared: int = 0
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    """For each `dedup` step how duplicates were found: counts, the method, its recall certificate."""
     never_measured: dict[str, int] = field(default_factory=dict)
     """By field how many samples reached a rule about it without ever having been measured."""
     unreadable_items: ItemsGone = field(default_factory=dict)

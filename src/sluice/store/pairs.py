@@ -1,4 +1,4 @@
-"""Near pairs of a table's samples: found once for a column and threshold, kept in the store."""
+"""Near pairs of a column's values: found once, kept in the store, and good for many thresholds and survivors."""
 
 from __future__ import annotations
 
@@ -13,118 +13,207 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from sluice.errors import PlanError
-from sluice.operator import Instance, Registry
+from sluice.errors import MissingError
+from sluice.operator import Instance
+from sluice.operator.instance import library_version
+from sluice.ops.dedup.cosine import centroid_cosines
 from sluice.ops.dedup.pairs import Pairs
-from sluice.recipe.steps import Dedup
 from sluice.storage import Location
-from sluice.store.table import Table
+from sluice.store.entries import Entries, Mask
 
-_BY = {"text": "hash", "number": "hash", "bool": "hash", "bits": "bits", "vector": "vector"}
+STOCK = 0.05
+"""How far below `similarity` near pairs of vectors are stored unless `floor` says, so that other thresholds need no
+new comparison."""
 
-
-def deduplicator_for(step: Dedup, kind: str, registry: Registry) -> Instance:
-    """The deduplicator of a step: by what its column holds and which threshold it gives.
-
-    Without a threshold values must be equal. Raises PlanError where the threshold does not fit the column.
-    """
-    settings = {
-        k: v for k, v in (("distance", step.distance), ("similarity", step.similarity)) if v is not None
-    }
-    by = _BY[kind] if settings else "hash"
-    for spec in registry:
-        if spec.kind == "deduplicator" and spec.by == by and set(spec.settings.model_fields) == set(settings):
-            return registry.bind(spec.name, settings)
-    fits = {"bits": "`distance:` (bits)", "vector": "`similarity:` (cosine)"}.get(kind, "no threshold")
-    given = " and ".join(f"`{name}`" for name in settings)
-    raise PlanError(
-        f"`dedup` by {step.by!r} cannot use {given}", where=str(step.at), fix=f"{step.by!r} takes {fits}"
-    )
+THRESHOLDS = ("distance", "similarity")
+_ELSEWHERE = frozenset({*THRESHOLDS, "floor", "device"})
+# Settings of which the pairs of one comparison may serve others: those by which pairs are cut, and the device,
+# which changes no pair.
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Near pairs of ordinals, and which samples were compared to find them."""
+    """Near pairs of entries, cut at the threshold, which entries were compared to find them, and where it is kept."""
 
     pairs: Pairs
-    samples: NDArray[np.bool_]
+    entries: Mask
+    place: str
+    folder: Location
 
 
 def near_pairs(
-    table: Table,
-    step: Dedup,
-    instance: Instance,
-    alive: NDArray[np.bool_],
-    store: Location,
-    *,
-    compute: bool = True,
+    entries: Entries, part: Mask, instance: Instance, store: Location, *, compute: bool = True
 ) -> Compared:
-    """Pairs of ordinals among the samples alive.
+    """The pairs among the entries of `part`, within the threshold of the deduplicator's settings.
 
-    A stored comparison serves every later selection whose samples it compared; with `compute=False` (a
-    what-if) the largest one is taken even where it lacks some, which the caller counts.
+    A stored comparison of all of them serves if it gives the very pairs that a new one would. With
+    `compute=False` (a what-if) any serves that goes down to the threshold, the one that lacks least first;
+    the caller counts what it lacks. MissingError where there is none.
     """
-    mark = table.columns[step.by].mark if step.by in table.columns else step.by
-    what = xxhash.xxh3_128_hexdigest(f"{table.units_digest}:{mark}:{instance.fingerprint}".encode())
-    folder = store / "pairs" / what
-    found = _stored(folder, alive, partly=not compute)
-    if found is not None:
-        return found
-    ordinals, values = _values(table, step, alive)
-    found_pairs = instance.spec.target(values, **instance.settings)
-    pairs = replace(found_pairs, a=ordinals[found_pairs.a], b=ordinals[found_pairs.b])
-    name = xxhash.xxh3_64_hexdigest(np.packbits(alive).tobytes())
-    (folder / f"{name}.compared").write(np.packbits(alive).tobytes())
-    _write(folder / f"{name}.parquet", pairs)
-    return Compared(pairs, alive.copy())
-
-
-def _stored(folder: Location, alive: NDArray[np.bool_], partly: bool) -> Compared | None:
-    """A stored comparison of all samples alive (the smallest), or with `partly` of as many as possible."""
-    best: tuple[tuple[int, int], str, NDArray[np.bool_]] | None = None
-    names = [e.path for e in folder.list() if e.path.endswith(".parquet")] if folder.exists() else []
-    for name in names:
-        bits = np.frombuffer((folder / name.replace(".parquet", ".compared")).read(), np.uint8)
-        compared = np.unpackbits(bits, count=len(alive)).astype(bool)
-        lacking = int((alive & ~compared).sum())
-        rank = (lacking, int(compared.sum()))
-        if (partly or lacking == 0) and (best is None or rank < best[0]):
-            best = (rank, name, compared)
-    return Compared(_read(folder / best[1]), best[2]) if best is not None else None
-
-
-def _values(table: Table, step: Dedup, alive: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Any]:
-    """The column's non-null entries among the samples alive, with their ordinals."""
-    column = table.columns.get(step.by)
-    if column is not None and column.modality and table.max_items.get(column.modality, 0) > 1:
-        raise PlanError(
-            f"samples have up to {table.max_items[column.modality]} {column.modality} items each; `dedup` by "
-            f"{step.by!r} compares samples with one",
-            where=str(step.at),
-            fix="deduplicate by a sample-level column",
+    folder = store / "pairs" / _key(entries, instance)
+    threshold = next((instance.settings[n] for n in THRESHOLDS if n in instance.settings), None)
+    name = _name(part, instance)
+    found = _stored(folder, name, part, threshold, partly=not compute)
+    if found is None and not compute:
+        raise MissingError(
+            f"no stored comparison of {entries.column!r} goes down to {threshold}",
+            where=folder.url,
+            fix="compare anew: give --write, or run the recipe with that threshold",
         )
-    if column is not None and column.kind == "vector":
-        ordinals, _, vectors = table.vectors(step.by)
-        chosen = alive[ordinals]
-        return ordinals[chosen], vectors[chosen]
-    pieces = [pq.read_table(path, columns=[step.by]).column(0) for path in table.paths()]
-    values = pa.chunked_array([c for piece in pieces for c in piece.chunks])
-    ordinals = np.flatnonzero(alive & values.is_valid().to_numpy())
-    return ordinals, values.take(pa.array(ordinals)).combine_chunks()
+    if found is None:
+        found = _compare(entries, part, instance, folder, name)
+    pairs = found.pairs if threshold is None else found.pairs.within(threshold)
+    return replace(found, pairs=pairs)
 
 
-def _write(place: Location, pairs: Pairs) -> None:
-    info = json.dumps({"kind": pairs.kind, "unmatched": pairs.unmatched}).encode()
-    columns = {"a": pairs.a, "b": pairs.b, "score": pairs.score, "identical": pairs.identical}
-    table = pa.table(columns).replace_schema_metadata({b"sluice.pairs": info})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    place.write(sink.getvalue().to_pybytes())
+def centroid_cosines_of(entries: Entries, found: Compared, instance: Instance) -> NDArray[np.float32]:
+    """[m] the cosine of each compared entry with its cluster's centroid, NaN for others; kept with the pairs."""
+    parts = Parts(found.folder)
+    name = f"{found.place}.centroids"
+    known = parts.load(name)
+    if known is None:
+        chosen = np.flatnonzero(found.entries)
+        settings = {n: instance.settings[n] for n in ("clusters", "seed", "device")}
+        values = entries.values(chosen, _scratch(found.folder))
+        known = {"entry": chosen, "cosine": centroid_cosines(values, **settings)}, {}
+        parts.save(name, *known)
+    columns, _ = known
+    cosines = np.full(len(entries), np.nan, np.float32)
+    cosines[columns["entry"]] = columns["cosine"]
+    return cosines
 
 
-def _read(place: Location) -> Pairs:
-    table = pq.read_table(pa.BufferReader(place.read()))
-    info: Mapping[str, Any] = json.loads(table.schema.metadata[b"sluice.pairs"])
-    a, b, score = (table.column(name).to_numpy() for name in ("a", "b", "score"))
-    identical = table.column("identical").to_numpy(zero_copy_only=False)
-    return Pairs(info["kind"], a, b, score, identical, info["unmatched"])
+def _key(entries: Entries, instance: Instance) -> str:
+    """What is compared, and how, thresholds left out: 32 hexadecimal digits."""
+    stored = entries.table.columns
+    spec = instance.spec
+    parts = {
+        "units": entries.table.units_digest,
+        "column": stored[entries.column].mark if entries.column in stored else entries.column,
+        "deduplicator": (spec.name, spec.version, spec.source_hash),
+        "settings": {n: v for n, v in instance.settings.items() if n not in _ELSEWHERE},
+        "libraries": {library: library_version(library) for library in spec.libraries},
+    }
+    return xxhash.xxh3_128_hexdigest(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def _name(part: Mask, instance: Instance) -> str:
+    """Which entries, down to which threshold."""
+    cut = {n: v for n, v in sorted(instance.settings.items()) if n in _ELSEWHERE and n != "device"}
+    return xxhash.xxh3_64_hexdigest(np.packbits(part).tobytes() + json.dumps(cut).encode())
+
+
+def _compare(entries: Entries, part: Mask, instance: Instance, folder: Location, name: str) -> Compared:
+    spec, chosen = instance.spec, np.flatnonzero(part)
+    (folder / name).make_dirs()
+    values = entries.values(chosen, _scratch(folder))
+    resumed = [Parts(folder / name)] if any(need.name == "checkpoints" for need in spec.needs) else []
+    settings = dict(instance.settings)
+    if settings.get("floor", 0.0) is None:
+        settings["floor"] = max(settings["similarity"] - STOCK, -1.0)
+    found: Pairs = spec.target(values, *resumed, **settings)
+    pairs = replace(found, a=chosen[found.a], b=chosen[found.b])
+    columns: Any = {"a": pairs.a, "b": pairs.b, "score": pairs.score, "identical": pairs.identical}
+    Parts(folder).save(name, columns, {})
+    (folder / f"{name}.compared").write(np.packbits(part).tobytes())
+    threshold = next((instance.settings[n] for n in THRESHOLDS if n in instance.settings), None)
+    about = {
+        "kind": pairs.kind,
+        "unmatched": pairs.unmatched,
+        "threshold": threshold,
+        "bound": threshold if pairs.bound is None else pairs.bound,
+        "complete": pairs.complete,
+        "facts": dict(pairs.facts),
+    }
+    (folder / f"{name}.json").write(json.dumps(about, indent=1).encode())  # last: now it is whole
+    (folder / name).delete_tree()
+    return Compared(pairs, part.copy(), name, folder)
+
+
+def _scratch(folder: Location) -> Any:
+    """Where a large unnamed file may lie: beside the store, as the system's own place is often memory."""
+    return folder.path if folder.is_local else None
+
+
+def _stored(
+    folder: Location, name: str, part: Mask, threshold: float | None, partly: bool
+) -> Compared | None:
+    """The stored comparison that serves and, of several, lacks least and holds least beside."""
+    best: tuple[tuple[int, int, str], dict[str, Any], Mask] | None = None
+    for entry in folder.list(recursive=False):
+        if not entry.path.endswith(".json"):
+            continue
+        stem = entry.path.removesuffix(".json")
+        about = json.loads((folder / entry.path).read())
+        bits = np.frombuffer((folder / f"{stem}.compared").read(), np.uint8)
+        compared = np.unpackbits(bits, count=len(part)).astype(bool)
+        lacking = int((part & ~compared).sum())
+        rank = (lacking, int(compared.sum()), "" if stem == name else stem)
+        served = _reaches(about, threshold) if partly else stem == name or _is_as_new(about, threshold)
+        if served and (partly or lacking == 0) and (best is None or rank < best[0]):
+            best = (rank, {**about, "stem": stem}, compared)
+    if best is None:
+        return None
+    _, about, compared = best
+    return Compared(_read(folder, about), compared, about["stem"], folder)
+
+
+def _reaches(about: Mapping[str, Any], threshold: float | None) -> bool:
+    """Whether all pairs within the threshold were looked for."""
+    if threshold is None or about["threshold"] == threshold:
+        return True
+    farther: bool = about["bound"] >= threshold if about["kind"] == "hamming" else about["bound"] <= threshold
+    return farther
+
+
+def _is_as_new(about: Mapping[str, Any], threshold: float | None) -> bool:
+    """Whether a new comparison would find the same: results must not depend on what was asked before."""
+    same = about["kind"] != "jaccard" or about["threshold"] == threshold  # its bands follow the threshold
+    return bool(about["complete"]) and same and _reaches(about, threshold)
+
+
+def _read(folder: Location, about: Mapping[str, Any]) -> Pairs:
+    known = Parts(folder).load(about["stem"])
+    assert known is not None
+    columns: Any = known[0]
+    return Pairs(
+        about["kind"], **columns, **{n: about[n] for n in ("unmatched", "bound", "complete", "facts")}
+    )
+
+
+class Parts:
+    """Parts of a comparison in a folder of the store, one Parquet file each (see `sluice.ops.dedup.checkpoints`)."""
+
+    def __init__(self, folder: Location) -> None:
+        self._folder = folder
+
+    def load(self, name: str) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]] | None:
+        """The part's columns and facts; None where there is no such file."""
+        place = self._folder / f"{name}.parquet"
+        if place.stat() is None:
+            return None
+        table = pq.read_table(pa.BufferReader(place.read()))
+        facts: Mapping[str, Any] = json.loads(table.schema.metadata[b"sluice.part"])
+        return {n: _array(table.column(n).combine_chunks()) for n in table.column_names}, facts
+
+    def save(self, name: str, columns: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Write the part, whole or not at all."""
+        table = pa.table({n: _arrow(values) for n, values in columns.items()})
+        sink = pa.BufferOutputStream()
+        described = table.replace_schema_metadata({b"sluice.part": json.dumps(dict(facts)).encode()})
+        pq.write_table(described, sink, compression="zstd")
+        (self._folder / f"{name}.parquet").write(sink.getvalue().to_pybytes())
+
+
+def _arrow(values: NDArray[Any]) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def _array(column: pa.Array) -> NDArray[Any]:
+    if pa.types.is_fixed_size_list(column.type):
+        flat: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(len(column), column.type.list_size)
+    found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return found

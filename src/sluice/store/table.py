@@ -130,6 +130,10 @@ class Table:
         data = pa.Table.from_pylist(rows, pa.schema([schema.field(n) for n in names]))
         return list(Batch(data.combine_chunks().to_batches()[0]).samples())
 
+    def aside(self, name: str) -> Path:
+        """The file of a column that is kept aside (see `sluice.store.aside`), on this machine."""
+        return self._local / file_name(self.columns[name].kind, name)
+
     def vectors(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """Ordinals, item indices and the matrix [n, size] of a vector column's non-null values."""
         if name not in self.columns or self.columns[name].kind != "vector":

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from sluice.errors import UsageError
 from sluice.ops.dedup.collect import Found
-from sluice.ops.dedup.cosine import cosine, near_vectors
+from sluice.ops.dedup.compare import Comparison
+from sluice.ops.dedup.cosine import cosine
 from sluice.ops.dedup.pairs import Pairs
+from sluice.ops.dedup.products import BlasProducts
+from sluice.ops.dedup.vectors import Vectors, directions
 
 KNOWN = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12], [1, 2, 3], [1, 2, 3]], np.float32)
 
@@ -95,7 +98,8 @@ def test_blocks_change_neither_scores_nor_decisions(seed: int, n: int, dim: int,
     results = []
     for size in (block, 4096):
         found = Found("")
-        near_vectors(vectors, 0.99, found, block=size)
+        of = directions(Vectors(vectors))
+        Comparison(of, 0.99, found, BlasProducts(), size).within(of.distinct)
         results.append(sorted(zip(*(column.tolist() for column in found.columns()), strict=True)))
     assert results[0] == results[1]
 

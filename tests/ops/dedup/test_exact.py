@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sluice.ops.dedup.exact import exact
 from sluice.ops.dedup.identical import first_rows, first_vectors
 from sluice.ops.dedup.pairs import Pairs, assemble
+from sluice.ops.dedup.vectors import Vectors
 
 
 def stars(values: list[object]) -> list[tuple[int, int]]:
@@ -54,8 +55,9 @@ def test_many_copies_make_linearly_many_pairs() -> None:
 def test_a_collision_of_hashes_does_not_make_two_vectors_one() -> None:
     vectors = np.array([[1, 2], [3, 4], [1, 2], [3, 4], [0, 0]], np.float32)
     usable = np.array([True, True, True, True, False])
-    assert first_vectors(vectors, usable).tolist() == [0, 1, 0, 1, -1]
-    assert first_vectors(vectors, usable, digest=lambda row: 7).tolist() == [0, 1, 0, 3, -1]
+    digests = np.array([5, 6, 5, 6, 5], np.uint64)
+    assert first_vectors(Vectors(vectors), usable, digests).tolist() == [0, 1, 0, 1, -1]
+    assert first_vectors(Vectors(vectors), usable, np.full(5, 7, np.uint64)).tolist() == [0, 1, 0, 3, -1]
 
 
 def test_first_rows_of_an_empty_or_null_column() -> None:

@@ -19,15 +19,21 @@ class Found:
     """Near pairs (a, b, score) as they are found; small types, since there may be many.
 
     `compared` counts the pairs that were looked at. Raises RunError beyond `limit` pairs; `fix` says what the
-    user can do about it.
+    user can do about it. Where scores are cosines, pairs below `needed` are a stock for later questions: when
+    the limit is passed they are given up first, and `floor` says from which score on all pairs are here.
     """
 
-    def __init__(self, fix: str, limit: int = PAIRS_LIMIT) -> None:
+    def __init__(self, fix: str, limit: int = PAIRS_LIMIT, needed: float = -np.inf) -> None:
         self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = []
         self._count = 0
-        self._limit, self._fix = limit, fix
+        self._limit, self._fix, self._needed = limit, fix, needed
+        self.floor = -np.inf
         self.compared = 0
         self._lock = threading.Lock()
+
+    def afresh(self) -> Found:
+        """An empty collection with the same limits."""
+        return Found(self._fix, self._limit, self._needed)
 
     def looked_at(self, pairs: int) -> None:
         """Count pairs that were compared."""
@@ -37,10 +43,32 @@ class Found:
     def add(self, a: Rows, b: Rows, score: NDArray[np.generic]) -> None:
         """Add pairs of rows (below 2^31) and their scores."""
         with self._lock:
-            self._count += len(a)
-            self._parts.append((a.astype(np.int32), b.astype(np.int32), score.astype(np.float32)))
+            self._put(a.astype(np.int32), b.astype(np.int32), score.astype(np.float32))
+            if self._count > self._limit and self.floor < self._needed:
+                self._raise(self._needed)
         if self._count > self._limit:
             raise RunError(f"more than {self._limit:,} pairs of different values are near", fix=self._fix)
+
+    def take_over(self, part: Columns, compared: int, floor: float) -> None:
+        """Add what another collection found; `floor` is its."""
+        self.looked_at(compared)
+        if floor > max(self.floor, -1.0):  # no cosine is lower
+            with self._lock:
+                self._raise(floor)
+        self.add(*part)
+
+    def _raise(self, floor: float) -> None:
+        self.floor = floor
+        kept, self._parts, self._count = self._parts, [], 0
+        for part in kept:
+            self._put(*part)
+
+    def _put(self, a: NDArray[np.int32], b: NDArray[np.int32], score: NDArray[np.float32]) -> None:
+        if self.floor > -np.inf:
+            near = score >= np.float32(self.floor)
+            a, b, score = a[near], b[near], score[near]
+        self._count += len(a)
+        self._parts.append((a, b, score))
 
     def columns(self) -> Columns:
         """Return all pairs found so far, in no particular order."""

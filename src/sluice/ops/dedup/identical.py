@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from numpy.typing import NDArray
 
 
@@ -22,28 +21,34 @@ def first_rows(values: pa.Array | pa.ChunkedArray | NDArray[np.generic]) -> NDAr
     return _first_of_codes(codes)
 
 
-def first_vectors(
-    vectors: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    *,
-    digest: Callable[..., int] = xxhash.xxh3_64_intdigest,
-) -> NDArray[np.int64]:
-    """Return for each row of `vectors` [n, dim] the first row of the same bytes, and -1 where not `usable`.
+class Blocks(Protocol):
+    """Rows of which a few are looked at together."""
 
-    Rows are grouped by a 64-bit `digest` and then compared with the first of their group, so a collision of
-    the digest cannot make two vectors one: it only leaves the later of them a row of its own.
+    def __len__(self) -> int: ...
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.generic]:
+        """These rows."""
+
+
+def first_vectors(
+    vectors: Blocks, usable: NDArray[np.bool_], digests: NDArray[np.uint64]
+) -> NDArray[np.int64]:
+    """Return for each row of `vectors` the first row that is equal, and -1 where not `usable`.
+
+    Rows are grouped by their 64-bit `digests` and then compared with the first of their group, so a collision
+    cannot make two vectors one: it only leaves the later of them a row of its own.
     """
     first = np.full(len(vectors), -1, dtype=np.int64)
     rows = np.flatnonzero(usable)
+    first[rows] = rows
     if not len(rows):
         return first
-    contiguous = np.ascontiguousarray(vectors)
-    digests = np.fromiter((digest(contiguous[row]) for row in rows), np.uint64, len(rows))
-    found = rows[_first_of_codes(np.unique(digests, return_inverse=True)[1].astype(np.int64))]
-    for start in range(0, len(rows), 4096):  # bounded copies of rows while comparing
-        part = slice(start, start + 4096)
-        same = (contiguous[rows[part]] == contiguous[found[part]]).all(axis=1)
-        first[rows[part]] = np.where(same, found[part], rows[part])
+    found = rows[_first_of_codes(np.unique(digests[rows], return_inverse=True)[1].astype(np.int64))]
+    again = np.flatnonzero(found != rows)
+    for start in range(0, len(again), 4096):  # bounded copies of rows while comparing
+        part = again[start : start + 4096]
+        same = (vectors.take(rows[part]) == vectors.take(found[part])).all(axis=1)
+        first[rows[part[same]]] = found[part[same]]
     return first
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["equal", "hamming", "cosine"]
+Kind = Literal["equal", "hamming", "cosine", "jaccard"]
 
 # The score of two identical values, by kind.
-IDENTICAL_SCORE: dict[Kind, float] = {"equal": 1.0, "hamming": 0.0, "cosine": 1.0}
+IDENTICAL_SCORE: dict[Kind, float] = {"equal": 1.0, "hamming": 0.0, "cosine": 1.0, "jaccard": 1.0}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Pairs:
 
     kind: Kind
     """What `score` is: 1.0 for `equal`, the distance in bits for `hamming` (lower is nearer), the cosine for
-    `cosine` (higher is nearer)."""
+    `cosine` and the similarity of two sets for `jaccard` (higher is nearer)."""
     a: NDArray[np.int64]
     b: NDArray[np.int64]
     score: NDArray[np.float32]
@@ -33,6 +34,12 @@ class Pairs:
     """True where both rows hold the same value (a star pair)."""
     unmatched: int = 0
     """Rows that can match nothing: null values, and zero or non-finite vectors."""
+    bound: float | None = None
+    """All pairs down to this score were looked for; None: down to the threshold that was asked for."""
+    complete: bool = True
+    """Whether every such pair is here, so that what other rows were compared with them does not matter."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """How the pairs were found, for people: the method, its sizes, its recall certificate."""
 
     def __len__(self) -> int:
         return len(self.a)
@@ -42,8 +49,8 @@ class Pairs:
         bound = np.float32(threshold)
         near = self.score <= bound if self.kind == "hamming" else self.score >= bound
         near |= self.identical
-        columns = (self.a[near], self.b[near], self.score[near], self.identical[near])
-        return Pairs(self.kind, *columns, unmatched=self.unmatched)
+        a, b, score = self.a[near], self.b[near], self.score[near]
+        return replace(self, a=a, b=b, score=score, identical=self.identical[near])
 
 
 def assemble(
@@ -52,10 +59,12 @@ def assemble(
     a: NDArray[np.int64],
     b: NDArray[np.int64],
     score: NDArray[np.float32],
+    **about: Any,
 ) -> Pairs:
     """Join the stars of `first` (see `sluice.ops.dedup.identical.first_rows`) with near pairs of first rows.
 
-    `a` and `b` hold each near pair once, in either orientation and any order.
+    `a` and `b` hold each near pair once, in either orientation and any order; `about` are further fields of
+    `Pairs`.
     """
     rows = np.arange(len(first), dtype=np.int64)
     other = np.flatnonzero((first >= 0) & (first != rows))
@@ -63,6 +72,5 @@ def assemble(
     high = np.concatenate([other, np.maximum(a, b)])
     scores = np.concatenate([np.full(len(other), IDENTICAL_SCORE[kind], np.float32), score])
     order = np.argsort(low * np.int64(max(len(first), 1)) + high)
-    return Pairs(
-        kind, low[order], high[order], scores[order], order < len(other), unmatched=int((first < 0).sum())
-    )
+    unmatched = int((first < 0).sum())
+    return Pairs(kind, low[order], high[order], scores[order], order < len(other), unmatched, **about)

@@ -1,0 +1,118 @@
+"""Carries out one `dedup` step: compares what is left, and decides who stands for whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.errors import PlanError
+from sluice.operator import Registry
+from sluice.plan.dedup import CENTROID, deduplicator_for
+from sluice.recipe.steps import Dedup
+from sluice.storage import Location
+from sluice.store.entries import Entries
+from sluice.store.fates import DUPLICATE, Fates, step_name
+from sluice.store.groups import Groups, keep_order, resolve
+from sluice.store.item_groups import resolve_items
+from sluice.store.pairs import Compared, centroid_cosines_of, near_pairs
+from sluice.store.rules import layout_of
+from sluice.store.table import Table
+
+
+def deduplicate(
+    fates: Fates,
+    table: Table,
+    number: int,
+    step: Dedup,
+    registry: Registry,
+    store: Location,
+    connection: Any,
+    compute: bool,
+) -> None:
+    """Give the duplicates among the samples still kept their fate, and note how they were found.
+
+    With `compute=False` stored pairs must do; samples that no stored comparison looked at are counted.
+    """
+    column = table.columns.get(step.by)
+    _check_level(table, step)
+    instance = deduplicator_for(step, column.kind if column is not None else "text", registry)
+    entries = Entries.of(table, step.by)
+    alive = fates.kept
+    part = entries.part(alive, fates.dropped_items)
+    found = near_pairs(entries, part, instance, store, compute=compute)
+    unseen = len(np.unique(entries.samples[part & ~found.entries]))
+    fates.never_compared += unseen
+    order = _order(table, step, connection, entries, found, instance)
+    groups = _resolved(step, entries, part, found, order, alive)
+    twins = groups.duplicate_of >= 0
+    fates.set(twins, number, DUPLICATE)
+    fates.duplicate_of[twins] = groups.duplicate_of[twins]
+    fates.score[twins] = groups.score[twins]
+    fates.comparisons.append(
+        {
+            "step": number,
+            "name": step_name(number, step),
+            "by": step.by,
+            "values": int(part.sum()),
+            "without_value": int((alive & ~np.isin(np.arange(len(alive)), entries.samples[part])).sum()),
+            "unmatched": found.pairs.unmatched,
+            "pairs": len(found.pairs),
+            "stored_down_to": found.pairs.bound,
+            "never_compared": unseen,
+            **found.pairs.facts,
+        }
+    )
+
+
+def _check_level(table: Table, step: Dedup) -> None:
+    column = table.columns.get(step.by)
+    several = table.max_items.get(column.modality, 0) if column is not None and column.modality else 0
+    if step.level == "sample" and several > 1:
+        assert column is not None
+        raise PlanError(
+            f"samples have up to {several} {column.modality} items each; `dedup` by {step.by!r} compares "
+            "samples with one",
+            where=str(step.at),
+            fix="add level: item and drop_sample_above, or deduplicate by a sample-level column",
+        )
+
+
+def _resolved(
+    step: Dedup,
+    entries: Entries,
+    part: NDArray[np.bool_],
+    found: Compared,
+    order: NDArray[np.int64],
+    alive: NDArray[np.bool_],
+) -> Groups:
+    if step.level == "item":
+        above = step.drop_sample_above or 0.0
+        return resolve_items(found.pairs, entries.samples, part, order, above, step.semantics, among=alive)
+    pairs = replace(found.pairs, a=entries.samples[found.pairs.a], b=entries.samples[found.pairs.b])
+    # Without its item a sample has nothing that others could duplicate.
+    among = alive.copy()
+    among[entries.samples[~part]] = False
+    return resolve(len(alive), pairs, order, step.semantics, among=among)
+
+
+def _order(
+    table: Table, step: Dedup, connection: Any, entries: Entries, found: Compared, instance: Any
+) -> NDArray[np.int64]:
+    """Rank of every sample by the step's keep policy, 0 the most preferred."""
+    if step.keep_by == "first":
+        return np.arange(len(table))
+    if step.keep_by in CENTROID:
+        cosines = np.full(len(table), np.nan, np.float32)
+        cosines[entries.samples] = centroid_cosines_of(entries, found, instance)
+        ids = connection.sql("SELECT id FROM samples").to_arrow_table().column(0)
+        way = "asc" if step.keep_by == "centroid_far" else "desc"
+        return keep_order({"cosine": cosines}, ids, f"cosine {way}")
+    layout = layout_of(table)
+    names = [name for name, _ in step.order]
+    picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
+    rows = connection.sql(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
+    columns = {name: rows.column(f"f{k}") for k, name in enumerate(names)}
+    return keep_order(columns, rows.column("id"), step.keep_by)
