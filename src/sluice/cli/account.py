@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.cli.output import counted, near, say, size_text, table
+from sluice.view.comparison import told
 
 FATES = ("kept", "dropped", "duplicate", "failed")
 
@@ -25,6 +26,16 @@ def yields(found: Sequence[Mapping[str, Any]]) -> None:
         for e in found
     ]
     table(head, rows, right=range(1, len(head)))
+
+
+def comparisons(found: Sequence[Mapping[str, Any]]) -> None:
+    """How near duplicates were found, a line a step; nothing where values had to be equal."""
+    lines = [(each["name"], told(each)) for each in found]
+    if any(text for _, text in lines):
+        say()
+    for name, text in lines:
+        if text:
+            say(f"{name}: {text}")
 
 
 def failures(reasons: Mapping[str, int]) -> None:
@@ -50,5 +61,7 @@ def places(summary: Mapping[str, Any]) -> None:
     if summary["items_per_second"]:
         took += f", {summary['items_per_second']:,.0f} samples/s"
     rows.append(("took", f"{took}, peak memory {summary['peak_rss_mb']:,.0f} MB"))
+    for text, times in summary.get("notes", {}).items():
+        rows.append(("note", text if times == 1 else f"{text} ({times} times)"))
     for name, value in rows:
         say(f"{name:<8}{value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.errors import TooManyFailuresError, UsageError
+from sluice.model.keeper import kept, served_device
 from sluice.plan import MeasurePass
 from sluice.plan.columns import Column
 from sluice.recipe.lock import Lock
@@ -37,6 +38,8 @@ class Clock:
     operators: dict[str, float] = field(default_factory=dict)
     peak_rss_mb: float = 0.0
     workers_died: bool = False
+    notes: dict[str, int] = field(default_factory=dict)
+    """What models and their processes noted, with how often."""
     busy_s: float = 0.0
     """Worker seconds spent measuring, start-up and waiting left out."""
     started: float = field(default_factory=perf_counter)
@@ -44,6 +47,11 @@ class Clock:
     def step(self, name: str, started: float, items: int) -> None:
         """Note a finished step."""
         self.steps.append({"name": name, "seconds": round(perf_counter() - started, 3), "items": items})
+
+    def noted(self, notes: Mapping[str, int]) -> None:
+        """Add notes."""
+        for text, times in notes.items():
+            self.notes[text] = self.notes.get(text, 0) + times
 
     def spent(self, operators: dict[str, float]) -> None:
         """Add seconds by operator."""
@@ -155,14 +163,31 @@ def _run_pass(
     """Measure what is missing; returns how many samples were measured now."""
     if not tasks:
         return 0
-    job = MeasureJob(
-        prepared.source,
-        measure_pass,
-        prepared.plan,
-        prepared.store.url,
-        prepared.known.base_mark,
-        prepared.known.retry_failed,
-    )
+    with kept(served_device(measure_pass.instances) if engine.workers else None) as keeper:
+        job = MeasureJob(
+            prepared.source,
+            measure_pass,
+            prepared.plan,
+            prepared.store.url,
+            prepared.known.base_mark,
+            prepared.known.retry_failed,
+            keeper.serving if keeper else None,
+        )
+        seen = _measured(prepared, engine, job, tasks, options, clock)
+        clock.noted(keeper.notes if keeper else {})
+    prepared.known.fragments.refresh()
+    return seen
+
+
+def _measured(
+    prepared: Prepared,
+    engine: Engine,
+    job: MeasureJob,
+    tasks: list[MeasureTask],
+    options: Options,
+    clock: Clock,
+) -> int:
+    """Have the tasks done; returns how many samples were measured."""
     total = _expected(tasks)
     seen, failed = 0, 0
     with (
@@ -178,12 +203,12 @@ def _run_pass(
             report: UnitReport = done.result
             seen, failed = seen + report.samples, failed + report.failed
             clock.spent(report.seconds)
+            clock.noted(report.notes)
             clock.peak_rss_mb = max(clock.peak_rss_mb, done.peak_rss_mb)
             clock.busy_s += done.seconds
             clock.workers_died |= done.attempts > 1
             progress.update(samples=report.samples, bytes=report.size_bytes, failed=report.failed)
             _stop_early(prepared.recipe, seen, failed, options, report.first_failure)
-    prepared.known.fragments.refresh()
     return seen
 
 
@@ -311,7 +336,9 @@ def _summary(
         "steps": clock.steps,
         "busy_s": round(clock.busy_s, 3),
         "yields": [asdict(y) for y in fates.yields],
+        "comparisons": fates.comparisons,
         "cost": _cost(prepared, clock),
+        "notes": dict(sorted(clock.notes.items())),
         "table": table.location.url,
         "recipe": prepared.recipe.title,
     }

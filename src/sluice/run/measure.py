@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pyarrow as pa
 
+from sluice.model.client import Serving, serve
+from sluice.model.runner import notes_taken
 from sluice.operator import Instance, Measured, Program
 from sluice.plan import MeasurePass, Plan, Unit
-from sluice.plan.columns import Column, columns_of
+from sluice.plan.columns import columns_of
 from sluice.readers import Reader, open_reader
 from sluice.readers.derived import derived, leaving
 from sluice.recipe.steps import Keep
-from sluice.run.batches import base_table, hashes_of, joined, micro_batches, with_bytes_in_hand
+from sluice.run.batches import base_table, joined, micro_batches, with_bytes_in_hand
+from sluice.run.cells import Cells, add_in_order
 from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.gate import GateColumns, GateGroup, Stored, groups
+from sluice.run.memory import opening
 from sluice.sample import Note, Sample
 from sluice.storage import Location
 from sluice.store.compact import judge_notes
@@ -62,6 +65,8 @@ class UnitReport:
     first_failure: str = ""
     """Key and reason of the first sample that failed, for messages."""
     seconds: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    """What its models noted (a batch halved for want of memory), with how often."""
 
     def spend(self, seconds: Mapping[str, float]) -> None:
         """Add seconds by operator."""
@@ -70,40 +75,13 @@ class UnitReport:
 
 
 @dataclass
-class _Cells:
-    """Values gathered over a unit's micro-batches for one fragment."""
-
-    columns: tuple[Column, ...]
-    rows: list[int] = field(default_factory=list)
-    values: dict[str, list[Any]] = field(default_factory=dict)
-    notes: list[list[Note]] = field(default_factory=list)
-    hashes: list[list[str | None]] = field(default_factory=list)
-
-    def add(self, rows: Sequence[int], samples: Sequence[Sample], measured: Measured) -> None:
-        self.rows.extend(rows)
-        self.notes.extend([*s.notes, *found] for s, found in zip(samples, measured.notes, strict=True))
-        for name in (c.name for c in self.columns):
-            self.values.setdefault(name, []).extend(measured.columns[name])
-        for sample, known in zip(samples, measured.hashes, strict=True):
-            # Only a pass that reads bytes hashes sidecars too: header-only passes touch no contents.
-            self.hashes.append(hashes_of(sample, known) if known else [None] * len(sample.items))
-
-    def add_failed(self, row: int, sample: Sample, notes: list[Note]) -> None:
-        self.rows.append(row)
-        self.notes.append(notes)
-        for column in self.columns:
-            self.values.setdefault(column.name, []).append(None)
-        self.hashes.append([None] * len(sample.items))
-
-
-@dataclass
 class _UnitState:
     """One unit under way."""
 
     task: MeasureTask
-    cells: _Cells
+    cells: Cells
     stored: Stored
-    gated: list[tuple[GateGroup, _Cells, set[int]]]
+    gated: list[tuple[GateGroup, Cells, set[int]]]
     base: list[pa.Table] = field(default_factory=list)
     report: UnitReport = field(default_factory=UnitReport)
 
@@ -119,6 +97,7 @@ class MeasureJob:
         store_url: str,
         base_mark: str,
         retry_failed: bool = False,
+        serving: Serving | None = None,
     ) -> None:
         self.source, self.measure_pass = source, measure_pass
         self.rules, self.fields = dict(plan.rules), dict(plan.fields)
@@ -128,12 +107,15 @@ class MeasureJob:
         }
         self.item_errors = plan.recipe.item_errors
         self.store_url, self.base_mark, self.retry_failed = store_url, base_mark, retry_failed
+        self.serving = serving
 
     def open(self) -> None:
-        """Open what this worker needs: the reader, the store, the programs."""
+        """Open what this worker needs: the reader, the store, the programs; models when they are first run."""
+        serve(self.serving)
         self._reader = self.source.open()
         self._fragments = Fragments(Location(self.store_url) / "fragments")
         self._programs: dict[tuple[int, ...], Program] = {}
+        self._loaded: set[GateGroup] = set()
         self._groups = groups(self.measure_pass, self.rules, self.keep_nulls)
         for group in self._groups:
             group.program.numbered_as_in(self._whole())
@@ -167,6 +149,7 @@ class MeasureJob:
             self._measure(state, program, rows, samples, beat, quarantined)
         rest(beat)
         self._commit(state)
+        state.report.notes = notes_taken()
         return state.report
 
     def rows(self, task: MeasureTask) -> int:
@@ -177,7 +160,7 @@ class MeasureJob:
 
     def probe(self, task: MeasureTask, rows: Sequence[int], beat: Beat) -> None:
         """Measure some rows of a task and keep nothing, to find out which of them kills a worker."""
-        programs = [self._program(task.missing), *(group.program for group in self._groups)]
+        programs = [self._program(task.missing), *(self._opened(group) for group in self._groups)]
         for numbers, samples in micro_batches(self._reader, task.unit, set(rows), beat):
             good = [k for k, s in enumerate(samples) if not _is_unread(s)]
             for program in programs:
@@ -189,14 +172,22 @@ class MeasureJob:
             self._programs[missing] = program.numbered_as_in(self._whole())
         return self._programs[missing]
 
+    def _opened(self, group: GateGroup) -> Program:
+        """The group's program with its models loaded: late, since where all is known none is needed."""
+        if group not in self._loaded:
+            with opening():
+                group.program.open()
+            self._loaded.add(group)
+        return group.program
+
     def _state(self, task: MeasureTask, program: Program) -> _UnitState:
         fragments = self._fragments.stored(task.unit.key) if self._groups else []
         stored = Stored([f for f in fragments if not (self.retry_failed and f.transient)], self._gates)
         gated = []
         for group in self._groups:
             columns = tuple(columns_of(group.instances))
-            gated.append((group, _Cells(columns), stored.covered(columns)))
-        return _UnitState(task, _Cells(tuple(columns_of(program.instances))), stored, gated)
+            gated.append((group, Cells(columns), stored.covered(columns)))
+        return _UnitState(task, Cells(tuple(columns_of(program.instances))), stored, gated)
 
     def _rows_to_read(self, state: _UnitState) -> set[int] | None:
         """The rows to be read (None: all): where only dear columns lack, those that pass their gates."""
@@ -224,7 +215,7 @@ class MeasureJob:
         blamed = self._blamed(state, quarantined)
         good = [k for k, s in enumerate(samples) if rows[k] not in blamed and not _is_unread(s)]
         measured = program([samples[k] for k in good], rows=[rows[k] for k in good], beat=beat)
-        _add_in_order(state.cells, rows, samples, good, measured, blamed)
+        add_in_order(state.cells, rows, samples, good, measured, blamed)
         state.report.spend(measured.seconds)
         if state.task.needs_base:
             state.base.append(base_table(samples, self.source.root))
@@ -289,8 +280,9 @@ class MeasureJob:
                 continue
             good = [i for i, k in enumerate(todo) if rows[k] not in quarantined]
             run = [todo[i] for i in good]
-            result = group.program([samples[k] for k in run], rows=[rows[k] for k in run], beat=beat)
-            _add_in_order(
+            program = self._opened(group)
+            result = program([samples[k] for k in run], rows=[rows[k] for k in run], beat=beat)
+            add_in_order(
                 cells, [rows[k] for k in todo], [samples[k] for k in todo], good, result, quarantined
             )
             for k, found in zip(todo, cells.notes[-len(todo) :], strict=True):
@@ -360,37 +352,6 @@ class MeasureJob:
 
 NEVER_WHOLE = 1 << 40
 """`of_rows` of a fragment that covers only some rows of its unit."""
-
-
-def _add_in_order(
-    cells: _Cells,
-    rows: list[int],
-    samples: list[Sample],
-    good: list[int],
-    measured: Measured,
-    quarantined: Mapping[int, Quarantine],
-) -> None:
-    """Add a micro-batch's rows in their order, those that could not be measured with their reason."""
-    if len(good) == len(rows):
-        cells.add(rows, samples, measured)
-        return
-    at = {k: i for i, k in enumerate(good)}
-    for k, (row, sample) in enumerate(zip(rows, samples, strict=True)):
-        if k not in at:
-            notes = list(sample.notes)
-            if row in quarantined:
-                q = quarantined[row]
-                step = q.step or "reading"  # where no operator was under way
-                notes.append(Note("crash", f"{step}: {q.reason}", q.detail, step))
-            cells.add_failed(row, sample, notes)
-            continue
-        i = at[k]
-        one = Measured(
-            {name: values[i : i + 1] for name, values in measured.columns.items()},
-            [measured.notes[i]],
-            [measured.hashes[i]],
-        )
-        cells.add([row], [sample], one)
 
 
 def _is_unread(sample: Sample) -> bool:

@@ -277,6 +277,9 @@ class Supervised(Generic[Task, Result]):
 
     def _answered(self, report: Report) -> Done[Task, Result] | None:
         assert self._case is not None
+        self._base_rss_mb = max(
+            self._base_rss_mb, report.base_rss_mb
+        )  # models may have been opened meanwhile
         self._recycle(report.rss_mb)
         if isinstance(self._move, Call):
             return self._done(report.value, None, report.seconds)

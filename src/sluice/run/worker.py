@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from sluice.errors import SluiceError
 from sluice.run.engine import Beat, WorkerLimits, rest
+from sluice.run.memory import base_rss_mb, limit_memory, peak_rss_mb, rss_mb
 
 ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -48,7 +49,7 @@ class Report:
 
     `ready` once the job is open; `done` with the value; `memory` where a MemoryError left the job (the worker
     ends then, its heap is not to be trusted); `error` with the pickled exception and its traceback as text.
-    Sizes in MiB.
+    Sizes in MiB; `base_rss_mb` is the resident size with the job and its models open.
     """
 
     kind: Literal["ready", "done", "memory", "error"]
@@ -56,6 +57,7 @@ class Report:
     seconds: float = 0.0
     rss_mb: float = 0.0
     peak_rss_mb: float = 0.0
+    base_rss_mb: float = 0.0
     exception: bytes | None = None
     message: str = ""
     text: str = ""
@@ -88,8 +90,8 @@ def main(link: Connection, beat: Beat, said: Inherited, limits: WorkerLimits) ->
     except Exception as error:  # noqa: BLE001 - carried to the driver, which raises it
         _send(link, _failure(error))
         return
-    _limit_memory(limits.memory_mb)
-    _send(link, Report("ready", rss_mb=_rss_mb(), peak_rss_mb=_peak_rss_mb()))
+    limit_memory(limits.memory_mb)
+    _send(link, Report("ready", rss_mb=base_rss_mb(), peak_rss_mb=peak_rss_mb()))
     while _serve(link, job, beat):
         pass
 
@@ -117,7 +119,7 @@ def _serve(link: Connection, job: Any, beat: Beat) -> bool:
         return _send(link, _failure(error))
     rest(beat)
     seconds = perf_counter() - started
-    return _send(link, Report("done", value, seconds, _rss_mb(), _peak_rss_mb()))
+    return _send(link, Report("done", value, seconds, rss_mb(), peak_rss_mb(), base_rss_mb()))
 
 
 def _obey(job: Any, order: Order, beat: Beat) -> Any:
@@ -211,43 +213,3 @@ def apply_codec_limits(limits: WorkerLimits) -> None:
         from sluice.codec.limits import set_limits
 
         set_limits(limits.codec)
-
-
-def _limit_memory(memory_mb: int | None) -> None:
-    """Make a huge allocation a MemoryError, which costs one sample, not a call for the OOM killer.
-
-    RLIMIT_DATA counts private writable memory, which is what a decoder or a model takes; unlike RLIMIT_AS it
-    leaves out mapped files and reserved address space, which cost nothing. Where the system does not say how
-    much data a process has (it is not Linux), RLIMIT_AS over the resident size stands in, if it is accepted.
-    """
-    if memory_mb is None:
-        return
-    more = memory_mb << 20
-    data = _status_bytes("VmData")
-    kind, used = (resource.RLIMIT_DATA, data) if data else (resource.RLIMIT_AS, int(_peak_rss_mb()) << 20)
-    hard = resource.getrlimit(kind)[1]
-    limit = used + more if hard == resource.RLIM_INFINITY else min(used + more, hard)
-    try:
-        resource.setrlimit(kind, (limit, hard))
-    except (ValueError, OSError) as error:
-        print(f"no memory limit on this system: {error}", file=sys.stderr)  # noqa: T201 - worker's own log
-
-
-def _status_bytes(name: str) -> int:
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - hot: after each task
-            for line in status:
-                if line.startswith(name + ":"):
-                    return int(line.split()[1]) << 10
-    except OSError:
-        return 0
-    return 0
-
-
-def _rss_mb() -> float:
-    return _status_bytes("VmRSS") / (1 << 20)
-
-
-def _peak_rss_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / (1 << 10)
