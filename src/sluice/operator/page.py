@@ -192,7 +192,8 @@ def _inputs(spec: Spec, known: Registry) -> _Part:
             meaning = feature.summary
         else:
             meaning = f"the measure [{need.name}]({need.name}.md)"
-        rows.append((f"`{need.name}`", meaning))
+        only = f" (only with `{need.when.setting}: {need.when.value}`)" if need.when else ""
+        rows.append((f"`{need.name}`", meaning + only))
     return _Part("Made from", table=_Table(("input", "what it is"), tuple(rows)))
 
 

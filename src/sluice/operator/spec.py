@@ -107,10 +107,15 @@ class Need:
     name: str
     annotation: Any
 
+    @property
+    def when(self) -> When | None:
+        """The setting that decides whether an operator takes it at all, if one does."""
+        marks = getattr(self.annotation, "__metadata__", ())
+        return next((mark for mark in marks if isinstance(mark, When)), None)
+
     def wanted(self, settings: Mapping[str, Any]) -> bool:
-        """Whether an operator with these settings takes it at all (see `When`)."""
-        marks = [mark for mark in getattr(self.annotation, "__metadata__", ()) if isinstance(mark, When)]
-        return all(settings[mark.setting] == mark.value for mark in marks)
+        """Whether an operator with these settings takes it."""
+        return self.when is None or settings[self.when.setting] == self.when.value
 
 
 @dataclass(frozen=True, eq=False)
