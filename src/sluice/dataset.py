@@ -60,7 +60,7 @@ class Dataset:
     def dedup(self, by: str, **settings: Any) -> Dataset:
         """Keeps one of each group of duplicates by the measure `by`.
 
-        Settings: `distance` (bits) or `similarity` (cosine), `keep_by`, `semantics`, `level`,
+        Settings: `distance` (bits) or `similarity` (cosine, Jaccard), `keep_by`, `semantics`, `level`,
         `drop_sample_above`, `name`; see `sluice.recipe.Dedup`.
         """
         return self._then("dedup", {"by": by, **settings})

@@ -75,7 +75,9 @@ def _similarity(of: Mapping[str, Any]) -> str:
         return ""
     if meaning == "distance":
         return " (no bit apart)" if value == 0 else f" ({value:.0f} bit{'s' * (value != 1)} apart)"
-    return " (identical)" if meaning == "identity" else f" (cosine {value:.4f})"
+    if meaning == "identity":
+        return " (identical)"
+    return f" ({'Jaccard' if meaning == 'jaccard' else meaning} {value:.4f})"
 
 
 def _rule_rows(rules: list[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:

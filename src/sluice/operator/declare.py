@@ -89,8 +89,8 @@ def splitter(
 def deduplicator(*, version: int, by: str, libraries: tuple[str, ...] = ()) -> Callable[[Declared], Declared]:
     """Declare a deduplicator: from one column to verified pairs.
 
-    `by` is the kind of column it compares: `hash` (equal values), `bits` (Hamming distance) or `vector`
-    (cosine similarity).
+    `by` is the kind of column it compares: `hash` (equal values), `bits` (Hamming distance), `vector`
+    (cosine similarity) or `binary` (sketches of sets, Jaccard similarity).
     """
 
     def declare(target: Declared) -> Declared:

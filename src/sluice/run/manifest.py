@@ -19,6 +19,7 @@ from sluice.run.export import GONE, WriteTask, task_digest, to_ipc
 from sluice.run.pack import Packing
 from sluice.run.prepare import Prepared, writer_settings
 from sluice.store import Fates, Table
+from sluice.store.aside import ASIDE
 from sluice.store.fates import ItemsGone
 from sluice.store.fragments import HASHES
 
@@ -69,7 +70,7 @@ def _fields(table: Table, ordinals: NDArray[np.int64], keys: pa.Array, write: Wr
     """The columns of the Parquet file beside a shard: id, key, measures, and embeddings where asked."""
     if not write.parquet and not write.fields_in_json:
         return None
-    plain = (name for name, column in table.columns.items() if column.kind != "vector")
+    plain = (name for name, column in table.columns.items() if column.kind not in ASIDE)
     found = table.take(ordinals, ["id", "key", *table.passthrough, *plain])
     original = found.column("key").combine_chunks()
     if not original.equals(keys):

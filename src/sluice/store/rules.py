@@ -15,6 +15,7 @@ from sluice.recipe.check import FieldType
 from sluice.recipe.expression import Rule, fields_of, quote_name
 from sluice.recipe.sql import Column as Place
 from sluice.recipe.sql import Layout, compile_rule
+from sluice.store.aside import ASIDE
 from sluice.store.table import Table
 
 NULL, FAILS, PASSES, ABSENT = -1, 0, 1, 2
@@ -64,7 +65,7 @@ def layout_of(table: Table) -> Layout:
     """Where each field of a wide table lies."""
     places = {name: Place(name) for name in ("id", "key", "size_bytes", *table.passthrough)}
     for name, column in table.columns.items():
-        if column.kind == "vector":
+        if column.kind in ASIDE:
             continue
         is_list = column.layout == "list"
         stored = frozenset({"min", "max", "mean"}) if is_list and column.kind == "number" else frozenset()
