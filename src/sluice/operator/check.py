@@ -240,17 +240,36 @@ def _unexplained(instance: Instance, sample: Sample, row: list[Any], notes: list
 
 
 def bad_samples(instance: Instance, samples: Sequence[Sample]) -> Iterator[Sample]:
-    """Samples whose items are empty, cut short, noise or missing, as the operator's scope takes them."""
+    """Samples whose items are empty, cut short, noise or missing, as the operator's scope takes them.
+
+    Of a pair one half at a time is bad, or missing.
+    """
     scope = instance.spec.scope
-    if scope not in ITEM_SCOPES:
-        yield Sample(id="no items", key="no items")
+    if scope in ITEM_SCOPES:
+        for key, item in _bad_items(scope, samples):
+            yield Sample(id=key, key=key, items=(item,))
         return
+    yield Sample(id="no items", key="no items")
+    if scope == "pair":
+        text, image = (
+            Item("text", text="A picture."),
+            _item("image", Media(data=_first_bytes("image", samples))),
+        )
+        yield Sample(id="no text", key="no text", items=(image,))
+        yield Sample(id="no image", key="no image", items=(text,))
+        for key, item in _bad_items("image", samples):
+            yield Sample(id=key, key=key, items=(item, text))
+        for key, item in _bad_items("text", samples):
+            yield Sample(id=f"{key} of text", key=f"{key} of text", items=(image, item))
+
+
+def _bad_items(scope: str, samples: Sequence[Sample]) -> Iterator[tuple[str, Item]]:
     if scope == "text":
         for key, text in (("empty text", ""), ("blank text", " \n\t"), ("odd text", "\x00\u202e\U0001f600")):
-            yield _of_text(key, text)
-        yield _of_bytes("text", "not UTF-8", b"\xff\xfe\xfa")
+            yield key, Item("text", text=text)
+        yield "not UTF-8", _item("text", Media(data=b"\xff\xfe\xfa"))
     else:
-        whole = next(_bytes_of(scope, samples), b"")
+        whole = _first_bytes(scope, samples)
         for key, data in (
             ("empty bytes", b""),
             ("one byte", b"\xff"),
@@ -258,9 +277,9 @@ def bad_samples(instance: Instance, samples: Sequence[Sample]) -> Iterator[Sampl
             ("cut in the head", whole[:30]),
             ("cut in the middle", whole[: len(whole) // 2]),
         ):
-            yield _of_bytes(scope, key, data)
-    yield Sample(id="no media", key="no media", items=(_item(scope, None),))
-    yield Sample(id="gone", key="gone", items=(_item(scope, Media(uri="/nonexistent/gone", size=9)),))
+            yield key, _item(scope, Media(data=data))
+    yield "no media", _item(scope, None)
+    yield "gone", _item(scope, Media(uri="/nonexistent/gone", size=9))
 
 
 def check_spawned(instances: Sequence[Instance], samples: Sequence[Sample]) -> list[str]:
@@ -329,11 +348,9 @@ def _flat(values: Sequence[Any]) -> Iterator[Any]:
             yield value
 
 
-def _bytes_of(scope: str, samples: Sequence[Sample]) -> Iterator[bytes]:
-    for sample in samples:
-        for _, item in sample.of(scope):
-            if item.media is not None:
-                yield item.media.read()
+def _first_bytes(scope: str, samples: Sequence[Sample]) -> bytes:
+    found = (item.media for sample in samples for _, item in sample.of(scope))
+    return next((media.read() for media in found if media is not None), b"")
 
 
 def _item(scope: str, media: Media | None) -> Item:
@@ -342,7 +359,3 @@ def _item(scope: str, media: Media | None) -> Item:
 
 def _of_text(key: str, text: str) -> Sample:
     return Sample(id=key, key=key, items=(Item("text", text=text),))
-
-
-def _of_bytes(scope: str, key: str, data: bytes) -> Sample:
-    return Sample(id=key, key=key, items=(_item(scope, Media(data=data)),))
