@@ -18,7 +18,7 @@ class image_aesthetics:  # noqa: N801 - an operator's name is its class's
     768 to 1024, 128, 64, 16 and 1 in a row over the CLIP ViT-L/14 embedding of length 1, trained on the SAC,
     LAION-Logos and AVA ratings. `head: laion-aesthetics-linear` is LAION's first one, a single linear layer
     (`laion-aesthetics-linear-b32` goes with CLIP ViT-B/32); `head` may be a path to either kind (.pth,
-    .safetensors or .npz). Photographs lie between 4 and 7.
+    .safetensors or .npz).
 
     Some tools divide the score by 10. A bound of 0.5 meant for that scale keeps everything here: write 5. The
     scale has no hard ends; values a little outside are possible.

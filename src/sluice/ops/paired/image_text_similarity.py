@@ -17,7 +17,7 @@ def image_text_similarity(
 ) -> Annotated[float, Field(unit="cosine", ge=-1, le=1, higher_is="better fitting", bound=">= 0.1")]:
     """The cosine of an image's and its text's embeddings by CLIP, SigLIP or another vision-text model.
 
-    Hessel et al., "CLIPScore" (2021); the first filter of LAION-400M (0.3 with ViT-B/32). Others give logits:
+    Hessel et al., "CLIPScore" (2021); LAION-400M was cut at 0.3 with ViT-B/32. Others give logits:
     CLIP's are 100 times this. The embeddings are those that `clip_embedding` and the scores on it use. Set the
     model for both by `with: {clip: {model: …}}`. Texts beyond the model's limit (77 tokens in CLIP) are cut.
     """

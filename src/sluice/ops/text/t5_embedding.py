@@ -22,8 +22,7 @@ class text_t5_embedding:  # noqa: N801 - an operator's name is its class's
     """The mean of a text's token states in T5's encoder (not normalised; padding left out).
 
     Raffel et al., "Exploring the limits of transfer learning" (2020); generators of pictures and video are
-    conditioned on these states. `model` is a path or name (default the encoder that most of them use; small
-    ones such as `google-t5/t5-small` tell topics apart as well); texts are cut at `max_tokens` (512, T5's length
+    conditioned on these states. `model` is a path or name; texts are cut at `max_tokens` (512, T5's length
     in training). `dtype` is the precision (auto: float32 on a CPU, bfloat16 on a GPU), `batch_size` how many
     texts go through together, `device` where. Declined with `no text` for blank texts. The states themselves
     are given by `sluice.model.text_encoder.token_states`.
