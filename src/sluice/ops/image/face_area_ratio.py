@@ -16,8 +16,8 @@ def image_face_area_ratio(
 ) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="larger faces", bound="<= 0.4")]:
     """Area of the union of the boxes of all faces of at least `min_score`, divided by the image's; 0 without any.
 
-    Where boxes overlap the area counts once. The boxes are those of `image_face_count`. A portrait lies about
-    0.1 to 0.3, a group about 0.05.
+    Where boxes overlap the area counts once. The boxes are those of `image_face_count`. Of the photographs
+    looked at, portraits and groups had 0.02 to 0.2. The usual bound is a choice of ours.
     """
     return union_area(faces.at_least(min_score))
 

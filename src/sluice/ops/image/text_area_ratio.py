@@ -20,8 +20,8 @@ def image_text_area_ratio(
 
     Boxes come from the feature `text_boxes` (`with: {text_boxes: {…}}` sets its models and size), so that
     other operators on text share one detection. Where boxes overlap the area counts once; it is counted on
-    1,024 x 1,024 points. Screenshots lie about 0.15, scanned pages about 0.5 and above, photographs with signs
-    below 0.1.
+    1,024 x 1,024 points. Of the pictures looked at, scanned pages had 0.2 to 0.6, screenshots about 0.12, photographs
+    with signs below 0.06. The usual bound is a choice of ours.
     """
     return covered(text_boxes.quads)
 

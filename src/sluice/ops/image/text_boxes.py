@@ -56,8 +56,8 @@ class text_boxes:  # noqa: N801 - an operator's name is its class's
     Detectors take cats and cups for one large line of text. So a box that is thicker than a fifth of the
     picture's shorter side counts only where `reader`, a CTC text recogniser (PP-OCRv6 small, same origin), reads
     two characters or more in it with a mean confidence of 0.7. On 166 photographs and scans this left out all
-    of some thirty such boxes and kept the large lettering. What stays wrong: the stripes of a flag are taken
-    for text, and a single letter that fills the picture is not.
+    of some thirty such boxes. What stays wrong: stripes of a flag are taken for text, and large handwriting, or
+    a single letter that fills the picture, is not.
     """
 
     def __init__(
