@@ -56,3 +56,22 @@ def matches(kind: PersonalData, text: str) -> Iterator[re.Match[str]]:
         return iter(())
     found = PATTERNS[kind].finditer(text)
     return (match for match in found if is_card(match[0])) if kind == "card" else found
+
+
+def replaced(kind: PersonalData, text: str, replacement: str) -> str:
+    """The text with every place that looks like this kind replaced, until none is left.
+
+    Where two addresses touch, taking one out can leave another that was part of its surroundings before. A
+    replacement that looks like the kind itself is put in once.
+    """
+    once = any(matches(kind, replacement))
+    while True:
+        kept, at = [], 0
+        for match in matches(kind, text):
+            kept.append(text[at : match.start()])
+            at = match.end()
+        if not kept:
+            return text
+        text = replacement.join([*kept, text[at:]])
+        if once:
+            return text
