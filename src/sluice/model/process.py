@@ -12,6 +12,7 @@ import sys
 import threading
 from contextlib import closing, suppress
 from functools import cache
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
@@ -39,7 +40,8 @@ def main(address: str, device: str, limit_s: float) -> None:
         Path(address).unlink()  # of the process before this one
     with Listener(address, "AF_UNIX", backlog=256, authkey=key) as listener:
         while True:
-            with suppress(OSError, EOFError):  # somebody died while connecting, or did not know the key
+            # Somebody died while connecting, or did not know the key.
+            with suppress(OSError, EOFError, AuthenticationError):
                 link = listener.accept()
                 threading.Thread(target=_attend, args=(link, device), daemon=True).start()
 
