@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from journeys import fates_of, go, sizes, write_source
+from small_pictures import picture
 
 from sluice.errors import PlanError
 from sluice.store.opened import Run
@@ -68,3 +69,14 @@ def test_what_cannot_be_chosen_by_is_refused_before_any_work(ten: Path, step: st
     with pytest.raises(PlanError, match=message):
         go(ten, f"  - {step}")
     assert not (ten / "out").exists()
+
+
+def test_clusters_of_an_embedding_are_labels(tmp_path: Path) -> None:
+    pictures = {f"s{k}.jpg": picture(k // 5, 64) for k in range(10)}  # two pictures, five times each
+    (tmp_path / "in").mkdir()
+    for name, data in pictures.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    steps = "  - balance: {by: image_descriptor, max_per: 2, clusters: 2, keep_by: first}"
+    assert go(tmp_path, steps)["kept"] == 4
+    kept = sorted(key for key, row in fates_of(tmp_path / "out").items() if row["fate"] == "kept")
+    assert kept == ["s0", "s1", "s5", "s6"]
