@@ -35,7 +35,7 @@ def test_the_rows_asked_for_come_in_order(
     asked = np.array(sorted(data.draw(st.sets(st.integers(0, max(len(rows) - 1, 0)))) if chosen else []), int)
     stored = StoredValues(path, "binary", rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK_ROWS", size)
+        patch.setattr(module, "BLOCK_BYTES", 13 * size)
         blocks = [block.to_pylist() for block in stored.take(asked)]
         everything = [value for block in stored.blocks() for value in block.to_pylist()]
     assert all(0 < len(block) <= size for block in blocks)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-BLOCK_ROWS = 1 << 10
-"""Values of a block: 2 MB of usual sketches, 3 MB of 768 single-precision numbers."""
+BLOCK_BYTES = 4 << 20
+"""About the size of a block: 2,000 usual sketches, or 1,400 vectors of 768 single-precision numbers."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,37 @@ class StoredValues:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the file: it has room for such values."""
+        return self.path.parent
+
     def blocks(self) -> Iterator[pa.Array]:
-        """All values in order, at most `BLOCK_ROWS` at a time."""
+        """All values in order, about `BLOCK_BYTES` at a time."""
         yield from self.take(np.arange(len(self.rows)))
 
     def take(self, rows: NDArray[np.int64]) -> Iterator[pa.Array]:
-        """The values of these ascending rows, in order, at most `BLOCK_ROWS` at a time.
+        """The values of these ascending rows, in order, about `BLOCK_BYTES` at a time.
 
         Reads only the row groups they lie in.
         """
         wanted = self.rows[rows]
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20) as file:
-            sizes = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
-            stops = np.cumsum(sizes, dtype=np.int64)
-            for group, first in enumerate(stops - sizes):
-                if np.searchsorted(wanted, first) == np.searchsorted(wanted, stops[group]):
-                    continue
-                start = int(first)
-                for batch in file.iter_batches(BLOCK_ROWS, [group], [self.kind]):
-                    low, high = np.searchsorted(wanted, [start, start + len(batch)])
-                    if low < high:
-                        yield batch.column(0).take(pa.array(wanted[low:high] - start))
-                    start += len(batch)
+            start = 0
+            for number in range(file.num_row_groups):
+                group = file.metadata.row_group(number)
+                if np.searchsorted(wanted, start) < np.searchsorted(wanted, start + group.num_rows):
+                    size = max(1, BLOCK_BYTES * group.num_rows // max(1, group.total_byte_size))
+                    for first, block in _blocks(file, number, self.kind, size):
+                        low, high = np.searchsorted(wanted - start, [first, first + len(block)])
+                        if low < high:
+                            yield block.take(pa.array(wanted[low:high] - start - first))
+                start += group.num_rows
+
+
+def _blocks(file: pq.ParquetFile, group: int, column: str, size: int) -> Iterator[tuple[int, pa.Array]]:
+    """A row group's values in pieces of `size`, each with the number of its first."""
+    first = 0
+    for batch in file.iter_batches(size, [group], [column]):
+        yield first, batch.column(0)
+        first += len(batch)

@@ -91,6 +91,7 @@ class InBlocks:
 
     array: pa.Array
     rows: int
+    folder: None = None
 
     def __len__(self) -> int:
         return len(self.array)

@@ -35,17 +35,14 @@ def jaccard(
     """Pairs of sets whose Jaccard similarity is at least `similarity`; the score is the similarity, exact.
 
     `sketches` is a column made by `text_minhash`. The similarity |A ∩ B| / |A ∪ B| of two sets of shingles is
-    computed from the sets themselves, for the pairs whose MinHash signatures agree in a band of rows: of
-    the pairs exactly at the threshold at most 1 % are missed, of nearer ones fewer. With 128 permutations:
+    computed from the sets themselves, for the pairs whose MinHash signatures agree in a band: b bands of r
+    minima miss (1 - s^r)^b of the pairs of similarity s (Leskovec, Rajaraman and Ullman, "Mining of Massive
+    Datasets", section 3.4), and r is the largest by which at most 1 % are missed at the threshold. With 128
+    permutations these are 32 bands of 4 at 0.7, 21 of 6 at 0.8 and 12 of 10 at 0.9: 0.015 %, 0.17 % and 0.58 %
+    of the pairs just at the threshold are missed, and at most 0.005 % of those that are 0.05 nearer.
 
-        similarity  bands × rows  missed at the threshold  missed 0.05 above it
-        0.7         32 × 4        0.015 %                  0.001 %
-        0.8         21 × 6        0.17 %                   0.005 %
-        0.9         12 × 10       0.58 %                   0.002 %
-
-    (1 - s^r)^b, by Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4; the rows are the
-    most that keep to the 1 %. Sets that are equal are star pairs of score 1 (see `Pairs`), and all of them are
-    found. Texts shorter than a shingle pair with equal ones only. Nulls match nothing and are counted.
+    Sets that are equal are star pairs of score 1 (see `Pairs`), and all of them are found. Texts shorter than a
+    shingle pair with equal ones only. Nulls match nothing and are counted.
 
     Sketches are read by the block; memory goes to some 300 bytes a text and to the pairs found, whatever the
     texts' length, and those of texts with a candidate go through a temporary file. Neither pairs nor scores
@@ -61,7 +58,7 @@ def jaccard(
         found.looked_at(len(i))
         if found.compared > CANDIDATES_LIMIT:
             raise RunError(f"more than {CANDIDATES_LIMIT:,} pairs of texts look near", fix=_FIX)
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=values.folder) as file:
         sets = _Sets.spooled(values, column, np.flatnonzero(wanted), file)
         for i, j in compared.pairs():
             for part in portions(np.arange(len(i)), column.size[i] + column.size[j], _VERIFIED):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,10 @@ class Values(Protocol):
 
     def __len__(self) -> int:
         """The number of values."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where a large unnamed file may lie for a while; None: in the system's own place."""
 
     def blocks(self) -> Iterator[pa.Array]:
         """All values in order, in pieces that memory holds easily."""
@@ -32,6 +37,11 @@ class ArrayValues:
 
     def __len__(self) -> int:
         return len(self.array)
+
+    @property
+    def folder(self) -> None:
+        """None: what is in memory may lie in the system's own place."""
+        return None
 
     def blocks(self) -> Iterator[pa.Array]:
         """All values, in one piece."""

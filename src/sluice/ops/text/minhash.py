@@ -26,7 +26,7 @@ def text_minhash(
     size: Annotated[int, Setting(ge=1, le=64)] = 5,
     unit: Unit = "words",
     lowercase: bool = True,
-) -> Annotated[bytes, Field()]:
+) -> Annotated[bytes, Field(unit="MinHash sketch")]:
     """A sketch of the set of the text's shingles, for `dedup` by Jaccard similarity: MinHash (Broder, 1997).
 
     A shingle is a run of `size` words (default 5, as in Lee et al., "Deduplicating Training Data Makes
