@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx_files
 import tiny_models
+import tiny_text_models
 from sluice.operator import Instance, registry
 from sluice.operator.spec import Contents
 
@@ -18,10 +19,14 @@ MAKERS: dict[str, Callable[[Path], str]] = {
     "Falconsai/nsfw_image_detection": tiny_models.classifier,
     "amrul-hzz/watermark_detector": tiny_models.classifier,
     "Salesforce/blip-itm-base-coco": tiny_models.blip_matching,
+    "Salesforce/blip-image-captioning-base": tiny_models.blip_captioner,
     "google/owlvit-base-patch32": tiny_models.owlvit,
     "sentence-transformers/all-MiniLM-L6-v2": tiny_models.sentences,
     "google/t5-v1_1-xxl": tiny_models.t5,
     "en_core_web_sm": tiny_models.tagger,
+    "en_core_web_md": tiny_text_models.parser,
+    "clip-bpe": tiny_text_models.byte_pairs,
+    "kenlm-wikipedia-en": tiny_text_models.ngrams_and_pieces,
     "ultraface-rfb-320": onnx_files.bright_faces,
     "PP-OCRv6_det_small": onnx_files.bright_text,
     "PP-OCRv6_rec_small": onnx_files.column_reader,

@@ -22,7 +22,7 @@ _PUNCTUATION = str.maketrans("", "", "".join(set(string.punctuation) - set("-/_<
 
 def pipeline_digest(name: str) -> str:
     """What a spaCy pipeline holds: the version of an installed package, or a digest of a folder's files."""
-    util = _spacy().util
+    util = spacy_library().util
     return util.get_package_version(name) if util.is_package(name) else digest(name)
 
 
@@ -40,9 +40,9 @@ class noun_phrases:  # noqa: N801 - an operator's name is its class's
 
     def open(self) -> None:
         """Load the pipeline and see that it tags."""
-        util = _spacy().util
+        util = spacy_library().util
         name = self._name if util.is_package(self._name) else find(self._name)
-        self._tag: Any = _spacy().load(name, exclude=_NOT_NEEDED)
+        self._tag: Any = spacy_library().load(name, exclude=_NOT_NEEDED)
         if not self._tag("a cat").has_annotation("TAG"):
             raise PlanError(
                 f"the spaCy pipeline {self._name!r} sets no part-of-speech tags",
@@ -69,7 +69,8 @@ def _readable(text: str) -> str:
     return text[:_GREATEST_LENGTH].encode("utf-8", "replace").decode("utf-8").lower()
 
 
-def _spacy() -> Any:
+def spacy_library() -> Any:
+    """The spacy module, imported now; MissingError with the command that installs it."""
     try:
         import spacy
     except ImportError as error:

@@ -1,32 +1,17 @@
 """The words of a text, as the operators on texts count them."""
 
-import re
+from __future__ import annotations
+
 import string
-import unicodedata
-from functools import lru_cache
 from typing import Annotated
 
 from sluice.operator import feature
+from sluice.ops.text.characters import is_special
 
 Words = Annotated[list[str], "refined words, case kept"]
+LowercaseWords = Annotated[list[str], "refined words in lower case"]
 
-_SPLIT = re.compile(r"[ \n\t]+")
-_ASCII_SPECIAL = frozenset(string.punctuation + string.digits + string.whitespace)
-_EMOJI_PARTS = frozenset("\u200d\ufe0e\ufe0f\u20e3")
-
-
-@lru_cache(maxsize=4096)
-def is_special(character: str) -> bool:
-    """Whether a character is special: punctuation, ASCII digit, white space, symbol or emoji.
-
-    By Unicode: ASCII punctuation, digits and white space; the categories P* (punctuation), S* (symbols, which
-    hold the emoji) and Z* (separators); the joiner, variation selectors and keycap that emoji are composed
-    with. Digits of other scripts and full-width digits are not special. A list made by hand, as others use,
-    can differ in rare symbols.
-    """
-    if character in _ASCII_SPECIAL or character in _EMOJI_PARTS:
-        return True
-    return unicodedata.category(character)[0] in "PSZ"
+_ASCII_SPECIAL = string.punctuation + string.digits + string.whitespace
 
 
 def stripped(word: str) -> str:
@@ -39,7 +24,17 @@ def stripped(word: str) -> str:
     return word[first:last]
 
 
-@feature(scope="text", version=1, cost="header")
+@feature(scope="text", version=2, cost="header")
 def words(text: str) -> Words:
     """Split at spaces, line feeds and tabs; special characters stripped from both ends; empties dropped."""
-    return [word for word in map(stripped, _SPLIT.split(text)) if word]
+    pieces = text.replace("\n", " ").replace("\t", " ").split(" ")
+    bare = [piece.strip(_ASCII_SPECIAL) for piece in pieces]
+    if text.isascii():
+        return [word for word in bare if word]
+    return [word for word in [w if w.isascii() else stripped(w) for w in bare] if word]
+
+
+@feature(scope="text", version=1, cost="header")
+def lowercase_words(words: Words) -> LowercaseWords:
+    """The refined words in lower case."""
+    return [word.lower() for word in words]

@@ -1,0 +1,30 @@
+"""Does a text say the same again and again, letter by letter?"""
+
+from math import isqrt
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field as Setting
+
+from sluice.operator import Field, measure
+from sluice.ops.text.characters import Codes
+from sluice.ops.text.ngrams import character_counts
+
+
+@measure(version=1, cost="header", example="Today is Sund Sund Sund Sund Sund Sunda and it's a happy day!")
+def text_character_repetition(
+    codes: Codes, *, n: Annotated[int, Setting(ge=1, le=1000)] = 10
+) -> Annotated[float, Field(unit="ratio", ge=0, le=1, higher_is="more repeated", bound="0..0.5")]:
+    """Share of the runs of `n` characters that fall on the most frequent ones.
+
+    Of U different runs, the k most frequent are taken, with k the lesser of ⌊√U⌋ and the number of runs that
+    come more than once; their occurrences are divided by all (Laurençon et al., "The BigScience ROOTS Corpus",
+    2022; the default of 10 is theirs and Data-Juicer's). Texts shorter than `n` have 0. The example has
+    0.456 140 with `n: 5`.
+    """
+    different, repeated = character_counts(codes, n)
+    taken = min(isqrt(different), len(repeated))
+    if not taken:
+        return 0.0
+    most = np.partition(repeated, len(repeated) - taken)[len(repeated) - taken :]
+    return float(most.sum()) / (len(codes) - n + 1)
