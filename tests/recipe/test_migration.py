@@ -153,7 +153,14 @@ def test_any_bounds_survive_to_the_last_digit(low: float, high: float) -> None:
     assert _rules(step) == [f"{lower}text_length <= {high!r}"]
 
 
-@pytest.mark.parametrize("name", [*catalogue().filters, *catalogue().mappers])
+DEDUPLICATORS = (
+    "document_deduplicator: {lowercase: true}",
+    "document_minhash_deduplicator",
+    "image_deduplicator",
+)
+
+
+@pytest.mark.parametrize("name", [*catalogue().filters, *catalogue().mappers, *DEDUPLICATORS])
 def test_every_operator_of_the_catalogue_exists_here_with_its_settings(name: str) -> None:
     recipe, _ = _carried(name)
     known = registry()
@@ -164,6 +171,8 @@ def test_every_operator_of_the_catalogue_exists_here_with_its_settings(name: str
                 known.bind(ref.name, ref.settings, with_=ref.with_)
         if isinstance(step, Map):
             known.bind(step.operator.name, step.operator.settings)
+        if isinstance(step, Dedup):
+            assert step.by in columns
     entry = catalogue().filters.get(name)
     if entry is not None and not entry.entities:
         assert set(entry.fields) <= columns

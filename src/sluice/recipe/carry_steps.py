@@ -92,11 +92,14 @@ def _carry_minhash(carry: Carry, name: str, settings: dict[str, Any]) -> None:
     tokenization = settings.pop("tokenization", "space")
     if tokenization not in ("space", "character"):
         carry.tell("left", f"`tokenization: {tokenization}` (words are taken instead)")
+    permutations = settings.pop("num_permutations", 256)
     ours = {
-        "unit": "character" if tokenization == "character" else "word",
+        "unit": "characters" if tokenization == "character" else "words",
         "size": settings.pop("window_size", 5),
-        "permutations": settings.pop("num_permutations", 256),
+        "permutations": min(max(permutations, 128), 256),
     }
+    if permutations != ours["permutations"]:
+        carry.tell("differs", f"{ours['permutations']} permutations instead of {permutations}")
     if not settings.pop("lowercase", True):
         ours["lowercase"] = False
     for theirs in ("num_bands", "num_rows_per_band", "tokenizer_model"):
