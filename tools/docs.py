@@ -46,7 +46,7 @@ def pages() -> dict[Path, str]:
 def operator_pages(known: Registry) -> Iterator[tuple[str, str]]:
     """A page for each of our operators, and the index; what others brought to this machine is left out."""
     ours = [spec for spec in known if spec.origin == OURS]
-    yield "index.md", page.index(ours)
+    yield "index.md", page.index(ours, known)
     for spec in ours:
         yield f"{spec.name}.md", page.markdown(spec, known)
 

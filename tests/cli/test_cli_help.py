@@ -51,6 +51,7 @@ def test_every_example_works_on_the_demo(finished_demo: Path, tmp_path: Path, ve
     (tmp_path / "demo/source").symlink_to(finished_demo / "demo/source")
     shutil.copytree(finished_demo / "demo/curated", tmp_path / "demo/curated")
     shutil.copytree(finished_demo / "demo/sluice-store", tmp_path / "demo/sluice-store")
+    (tmp_path / "examples").symlink_to(Path(__file__).parents[2] / "examples")
     help_text = sluice(verb, "--help", cwd=tmp_path, COLUMNS="200").out
     assert "--json" in help_text
     found = examples(help_text)

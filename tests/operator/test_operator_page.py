@@ -57,7 +57,7 @@ def test_every_column_has_an_example(kind: str, python: type, field: Field, rule
 
 def test_every_operator_has_both_pages_and_a_place_in_the_index() -> None:
     known = registry()
-    index = page.index(known)
+    index = page.index(known, known)
     for spec in known:
         text, web = page.terminal(spec, known), page.markdown(spec, known)
         assert text.startswith(f"{spec.name}\n{spec.question}\n")

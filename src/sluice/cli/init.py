@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./~-][A-Za-z0-9_./~*@+-]*")
 @verb(
     "init",
     "sluice init images --source demo/source --file demo/mine.yaml",
-    "sluice init --from their-recipe.yaml --source demo/source --file demo/ours.yaml",
+    "sluice init --from examples/data-juicer.yaml --source demo/source --file demo/ours.yaml",
 )
 @click.argument("kind", required=False)
 @click.option("--source", metavar="PATH", help="Fill in this source.")

@@ -28,15 +28,15 @@ def command(name: str | None, modality: str | None, as_json: bool) -> None:
     if modality is not None and not found:
         _refuse(modality, {spec.scope for spec in known})
     if as_json:
-        print_json({"operators": [_document(spec) for spec in found]})
+        print_json({"operators": [_document(spec, known) for spec in found]})
         return
-    rows = [(s.name, s.kind, s.scope, s.by or s.cost, s.question, s.origin) for s in found]
+    rows = [(s.name, s.kind, s.scope, s.by or known.cost(s), s.question, s.origin) for s in found]
     table(["operator", "kind", "modality", "cost or key", "question", "from"], rows)
 
 
 def _tell_one(spec: Spec, known: Registry, as_json: bool) -> None:
     if as_json:
-        print_json(_document(spec))
+        print_json(_document(spec, known))
         return
     from sluice.operator.page import terminal
 
@@ -53,7 +53,7 @@ def _refuse(modality: str, known: set[str]) -> None:
     raise UsageError(f"no operator is of modality {modality!r}", fix=hint)
 
 
-def _document(spec: Spec) -> dict[str, Any]:
+def _document(spec: Spec, known: Registry) -> dict[str, Any]:
     columns = [
         {
             "name": o.name,
@@ -70,7 +70,7 @@ def _document(spec: Spec) -> dict[str, Any]:
         "name": spec.name,
         "kind": spec.kind,
         "modality": spec.scope,
-        "cost": spec.cost,
+        "cost": known.cost(spec),
         "question": spec.question,
         "definition": spec.doc,
         "version": spec.version,

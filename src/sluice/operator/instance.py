@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any
 import xxhash
 
 from sluice.errors import MissingError
-from sluice.operator.spec import COSTS, Contents, Output, Spec
+from sluice.operator.spec import COSTS, Contents, Cost, Output, Spec
 
 ROOTS: dict[str, frozenset[str]] = {
     "image": frozenset({"item", "media", "encoded"}),
@@ -52,8 +52,9 @@ class Instance:
 
     @property
     def made(self) -> tuple[str, ...]:
-        """The names of the values that a program gives of it: its columns; for a mapper, its own name."""
-        return (self.spec.name,) if self.spec.kind == "mapper" else tuple(o.name for o in self.outputs)
+        """The names of the values that a program gives of it: its columns; of mappers and splitters, its own name."""
+        made = self.spec.kind in ("mapper", "splitter")
+        return (self.spec.name,) if made else tuple(o.name for o in self.outputs)
 
     @property
     def level(self) -> str:
@@ -90,15 +91,14 @@ class Instance:
         return json.dumps(parts, sort_keys=True, default=str)
 
     @cached_property
-    def cost(self) -> str:
+    def cost(self) -> Cost:
         """The dearest cost among itself and what it needs."""
-        costs = [self.spec.cost, *(b.cost for b in self.bindings.values())]
+        costs: list[Cost] = [self.spec.cost, *(b.cost for b in self.bindings.values())]
         return max(costs, key=COSTS.index)
 
-    def closure(self) -> Iterator[Instance]:
-        """Itself and all it depends on, dependencies first, each once."""
-        seen: set[str] = set()
-        yield from self._walk(seen)
+    def closure(self, given: Iterable[Instance] = ()) -> Iterator[Instance]:
+        """Itself and all it depends on, dependencies first, each once; without `given` and what only those need."""
+        yield from self._walk({instance.asked for instance in given})
 
     def _walk(self, seen: set[str]) -> Iterator[Instance]:
         if self.asked in seen:

@@ -75,14 +75,16 @@ def terminal(spec: Spec, known: Registry) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def index(specs: Iterable[Spec]) -> str:
+def index(specs: Iterable[Spec], known: Registry) -> str:
     """One Markdown page that lists operators by scope, each with its question."""
     lines = ["# Operators", "", "What can be measured and compared; `sluice ops NAME` prints a page.", ""]
     by_scope: dict[str, list[Spec]] = {}
     for spec in specs:
         by_scope.setdefault(spec.scope if spec.kind == "measure" else spec.kind, []).append(spec)
     for scope, members in sorted(by_scope.items()):
-        rows = tuple((f"[{s.name}]({s.name}.md)", s.question, _COMPARES.get(s.by, s.cost)) for s in members)
+        rows = tuple(
+            (f"[{s.name}]({s.name}.md)", s.question, _COMPARES.get(s.by) or known.cost(s)) for s in members
+        )
         head = ("operator", "question", "compares" if scope == "deduplicator" else "cost")
         lines += [f"## {scope}", "", *_markdown_table(_Table(head, rows)), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -198,9 +200,7 @@ def _inputs(spec: Spec, known: Registry) -> _Part:
 
 
 def _facts(spec: Spec, known: Registry) -> _Part:
-    cost = spec.cost
-    if spec.kind == "measure" and not any(f.is_required() for f in spec.settings.model_fields.values()):
-        cost = known.bind(spec.name).cost  # type: ignore[assignment]
+    cost = known.cost(spec)
     rows = [
         ("cost", f"`{cost}`: {COST_MEANS[cost]}") if spec.kind != "deduplicator" else ("kind", spec.kind),
         ("version", str(spec.version)),

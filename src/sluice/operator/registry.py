@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sluice.errors import MissingError, PlanError, UsageError
 from sluice.operator.instance import ROOTS, Instance
-from sluice.operator.spec import ITEM_SCOPES, Inherited, Spec
+from sluice.operator.spec import ITEM_SCOPES, Cost, Inherited, Spec
 
 GROUP = "sluice.operators"
 """Entry point group: each value names a module or package whose declarations are operators."""
@@ -59,6 +59,15 @@ class Registry:
         near = difflib.get_close_matches(name, self._operators, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`sluice ops` lists all operators"
         raise UsageError(f"there is no operator {name!r}", fix=hint)
+
+    def cost(self, spec: Spec) -> Cost:
+        """What an operator costs with all that it needs, its settings left at their defaults.
+
+        Its own cost where a setting has no default.
+        """
+        if spec.kind == "deduplicator" or any(f.is_required() for f in spec.settings.model_fields.values()):
+            return spec.cost
+        return self.bind(spec.name).cost
 
     def bind(
         self,

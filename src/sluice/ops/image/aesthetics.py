@@ -10,7 +10,7 @@ from sluice.operator import Field, measure
 from sluice.ops.image.clip import Clip
 
 
-@measure(version=1, cost="model", libraries=("torch",))
+@measure(version=1, cost="header", libraries=("torch",))
 class image_aesthetics:  # noqa: N801 - an operator's name is its class's
     """LAION's prediction of the mean opinion of a picture's looks, about 1 (worst) to 10 (best).
 

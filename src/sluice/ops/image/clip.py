@@ -51,7 +51,7 @@ class clip:  # noqa: N801 - an operator's name is its class's
         return [unit(vector) for vector in found]
 
 
-@measure(version=1, cost="model", scope="image")
+@measure(version=1, cost="header", scope="image")
 def clip_embedding(clip: Clip) -> Annotated[Vector, Field(unit="unit vector", size=ANY_SIZE)]:
     """The embedding of a picture by CLIP, SigLIP or another vision-text model, of length 1, to be stored.
 

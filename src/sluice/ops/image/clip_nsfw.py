@@ -13,7 +13,7 @@ from sluice.ops.image.clip import Clip
 ClipNsfw = Annotated[float, "probability, 0 to 1"]
 
 
-@feature(scope="image", version=1, cost="model", libraries=("torch",))
+@feature(scope="image", version=1, cost="header", libraries=("torch",))
 class clip_nsfw:  # noqa: N801 - an operator's name is its class's
     """The probability that a picture is not safe for work, by a `head` over its CLIP embedding of length 1.
 

@@ -10,7 +10,7 @@ from sluice.operator import Field, measure
 from sluice.ops.image.faces import LEAST_SCORE, Faces
 
 
-@measure(version=1, cost="model")
+@measure(version=1, cost="header")
 def image_face_area_ratio(
     faces: Faces, *, min_score: Annotated[float, Setting(ge=LEAST_SCORE, le=1)] = 0.7
 ) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="larger faces", bound="<= 0.4")]:

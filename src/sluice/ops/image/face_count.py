@@ -8,7 +8,7 @@ from sluice.operator import Field, measure
 from sluice.ops.image.faces import LEAST_SCORE, Faces
 
 
-@measure(version=1, cost="model")
+@measure(version=1, cost="header")
 def image_face_count(
     faces: Faces, *, min_score: Annotated[float, Setting(ge=LEAST_SCORE, le=1)] = 0.7
 ) -> Annotated[int, Field(unit="faces", ge=0, higher_is="more faces")]:

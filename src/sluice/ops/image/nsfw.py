@@ -15,7 +15,7 @@ Passed = Annotated[str, Contents(lambda name: "")]
 """The name of a model that a feature takes; what it holds is in that feature's fingerprint."""
 
 
-@measure(version=1, cost="model")
+@measure(version=1, cost="header")
 class image_nsfw:  # noqa: N801 - an operator's name is its class's
     """The probability that a picture is not safe for work (nudity, pornography), by one of two backends.
 

@@ -12,7 +12,7 @@ from sluice.ops.image.text_boxes import TextBoxes
 _CELLS = 1024
 
 
-@measure(version=1, cost="model", scope="image", libraries=LIBRARIES)
+@measure(version=1, cost="header", scope="image", libraries=LIBRARIES)
 def image_text_area_ratio(
     text_boxes: TextBoxes,
 ) -> Annotated[float, Field(unit="share", ge=0, le=1, higher_is="more text", bound="<= 0.2")]:

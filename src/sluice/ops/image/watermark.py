@@ -10,7 +10,7 @@ from sluice.operator import Field, measure
 from sluice.ops.image.class_probabilities import ClassProbabilities
 
 
-@measure(version=1, cost="model")
+@measure(version=1, cost="header")
 class image_watermark:  # noqa: N801 - an operator's name is its class's
     """The probability of a watermark by an image classifier of transformers: softmax of one of its classes.
 

@@ -11,7 +11,7 @@ from sluice.ops.image.clip import Clip as ImageClip
 from sluice.ops.text.clip import Clip as TextClip
 
 
-@measure(version=1, cost="model")
+@measure(version=1, cost="header")
 def image_text_similarity(
     image_clip: ImageClip, text_clip: TextClip
 ) -> Annotated[float, Field(unit="cosine", ge=-1, le=1, higher_is="better fitting", bound=">= 0.1")]:

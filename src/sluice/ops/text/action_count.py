@@ -8,7 +8,7 @@ from sluice.ops.text.parsed import PIPELINE, Parsed, Pipeline
 _TAGS = frozenset({"VV", "VB", "VBP", "VBZ", "VBD", "VBG", "VBN"})
 
 
-@measure(version=1, cost="model", example="A cat jumps over the dog.")
+@measure(version=1, cost="header", example="A cat jumps over the dog.")
 def text_action_count(
     parsed: Parsed, *, pipeline: Pipeline = PIPELINE
 ) -> Annotated[int, Field(unit="verbs", ge=0, higher_is="more is done", bound=">= 1")]:

@@ -19,7 +19,7 @@ class Dependencies(NamedTuple):
     entities: Annotated[int, Field(unit="entities", ge=1, higher_is="more is named")]
 
 
-@measure(version=1, cost="model", example="The quick fox jumps over the dog.")
+@measure(version=1, cost="header", example="The quick fox jumps over the dog.")
 def text_entity_dependency_count(parsed: Parsed, *, pipeline: Pipeline = PIPELINE) -> Dependencies:
     """Least and greatest number of dependencies of the text's entities, and the number of entities.
 
