@@ -11,7 +11,7 @@ from sluice.errors import Declined
 from sluice.model.clip import DEFAULT, unit
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Runner
+from sluice.model.runner import BatchSize, Load, Runner
 from sluice.operator import Field, feature, measure
 from sluice.operator.spec import ANY_SIZE, Inherited
 from sluice.ops.image.model_pixels import ModelPixels
@@ -25,8 +25,9 @@ class clip:  # noqa: N801 - an operator's name is its class's
     """The picture's embedding by a vision-text model of transformers (CLIP, SigLIP and kin), at length 1.
 
     `model` is a path or name; `device` says where it runs, `dtype` in which precision (auto: float32 on a CPU,
-    bfloat16 on a GPU), `batch_size` how many pictures go through together. Declined with `not a number`
-    where the model gives none.
+    bfloat16 on a GPU), `batch_size` how many pictures go through together (`auto`: measured on a GPU),
+    `compile` whether torch.compile translates the model first. Declined with `not a number` where the model
+    gives none.
     """
 
     def __init__(
@@ -35,10 +36,16 @@ class clip:  # noqa: N801 - an operator's name is its class's
         model: Annotated[Weights, Inherited()] = DEFAULT,
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
+        compile: bool = False,
     ) -> None:
         self._model = model
-        self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
+        self._runs_on: dict[str, Any] = {
+            "device": device,
+            "dtype": dtype,
+            "batch_size": batch_size,
+            "compile": compile,
+        }
 
     def open(self) -> None:
         """Load the model's image tower."""
