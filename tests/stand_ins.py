@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import caption_server
 import onnx_files
 import tiny_models
 import tiny_text_models
@@ -38,6 +39,7 @@ REQUIRED: dict[str, Callable[[Path], dict[str, Any]]] = {
         "model": onnx_files.mean_classifier(folder / "classifier.onnx"),
         "label": 0,
     },
+    "image_caption": lambda folder: {"url": caption_server.standing(), "model": "describer"},
 }
 """By the name of an operator, the settings for which it has no defaults."""
 
@@ -56,5 +58,5 @@ def bind(name: str, folder: Path) -> Instance:
 
 def _made(model: str, folder: Path) -> str:
     path = folder / model.replace("/", "--")
-    known = next(iter(folder.glob(f"{path.name}*")), None)
+    known = min(folder.glob(f"{path.name}*"), default=None)
     return str(known) if known else MAKERS[model](path)

@@ -44,8 +44,9 @@ class text_perplexity:  # noqa: N801 - an operator's name is its class's
     the piece model that belongs to it (by default the file beside it: `en.sp.model` for `en.arpa.bin`).
 
     `normalize: ccnet` brings every line into the form that these models were trained on: lower case, no
-    accents, digits as 0, punctuation as ASCII's, no control characters. `normalize: none, round: 1` takes the
-    text as one line as it stands, and rounds to so many decimals, as Data-Juicer does; the bound is its own.
+    accents, digits as 0, punctuation as ASCII's, no control characters. `normalize: none` takes the text as one
+    line as it stands, and `round` says to how many decimals the value is rounded (default: it is not): with
+    `round: 1` this is what Data-Juicer gives, whose bound this is.
     Lines beyond 100,000 code points are scored in parts of that length. Texts without a piece are declined.
     """
 
@@ -96,6 +97,7 @@ def language_model(path: Path) -> Any:
         raise MissingError(f"kenlm cannot be imported: {error}", fix="pip install 'sluice[text]'") from error
     config = kenlm.Config()
     config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
         return kenlm.Model(str(path), config)
     except OSError as error:
