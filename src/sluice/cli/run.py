@@ -108,6 +108,8 @@ def tell(summary: dict[str, Any]) -> None:
         say()
         yields(summary["yields"])
     failures(summary["failures"])
+    for warning in summary.get("warnings", ()):
+        warn(f"warning: {warning}")
     say()
     places(summary)
     # A run kept elsewhere than in its output is found by its own path.

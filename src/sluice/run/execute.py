@@ -26,6 +26,7 @@ from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
 from sluice.run.prepare import Prepared
 from sluice.run.progress import Progress
+from sluice.run.unknown import unknown_in_output
 from sluice.storage import Location
 from sluice.store import FATES, Fates, Table, compact, decide, table_digest, write_selection
 
@@ -339,6 +340,7 @@ def _summary(
         "comparisons": fates.comparisons,
         "cost": _cost(prepared, clock),
         "notes": dict(sorted(clock.notes.items())),
+        "warnings": unknown_in_output(prepared, table, fates),
         "table": table.location.url,
         "recipe": prepared.recipe.title,
     }

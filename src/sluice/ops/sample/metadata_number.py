@@ -1,11 +1,11 @@
 """What number does a sample's metadata hold?"""
 
-import json
 from typing import Annotated, Any
 
-from sluice.errors import Declined, StorageError
+from sluice.errors import Declined
 from sluice.operator import Field, measure
-from sluice.sample import Item, Sample
+from sluice.ops.sample.stated import stated
+from sluice.sample import Sample
 
 
 @measure(version=1, cost="header", scope="sample")
@@ -18,31 +18,10 @@ def sample_metadata_number(
     item that has it counts, then the source's own columns. Declined with `no such field`, `not a number`
     (true and false are not numbers, nor is a text such as "12") or `metadata not readable`.
     """
-    for _, item in sample.of("metadata"):
-        value = _at(_parsed(item), field.split("."))
-        if value is not None:
-            return _number(value, field)
-    value = sample.fields.get(field)
+    value = stated(sample, field)
     if value is None:
         raise Declined("no such field", f"no metadata of this sample has {field!r}")
     return _number(value, field)
-
-
-def _parsed(item: Item) -> Any:
-    try:
-        if item.text is not None:
-            return json.loads(item.text)
-        return json.loads(item.media.read()) if item.media is not None else dict(item.fields)
-    except (ValueError, RecursionError, StorageError) as error:
-        raise Declined("metadata not readable", str(error)) from error
-
-
-def _at(value: Any, path: list[str]) -> Any:
-    for name in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
 
 
 def _number(value: Any, field: str) -> float:
