@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from caption_server import Captioner
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
     folder = tmp_path_factory.mktemp("tiny")
     return cache(lambda kind: getattr(tiny_models, kind)(folder / kind))
+
+
+@pytest.fixture
+def captioner() -> Iterator[Captioner]:
+    """A captioning endpoint on loopback whose behaviour the test sets."""
+    import caption_server
+
+    with caption_server.serving() as server:
+        yield server

@@ -174,8 +174,77 @@ def blip_matching(folder: Path) -> str:
 
 
 def blip_captioner(folder: Path) -> str:
-    """A BLIP that writes captions (of no sense)."""
-    return _blip(folder, "BlipForConditionalGeneration")
+    """A BLIP that writes captions: of no sense, of some words, and not the same for all pictures."""
+    import torch
+    from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
+
+    tokens = bert_tokenizer()
+
+    def make() -> Any:
+        model = BlipForConditionalGeneration(_blip_config(tokens))
+        with torch.no_grad():
+            # As configured, its words would depend neither on the picture nor on their place, and never end.
+            for name, weights in model.named_parameters():
+                if name.startswith("vision_model") and weights.ndim > 1:
+                    weights.normal_(0, 0.3)
+                elif "crossattention" in name and weights.ndim > 1:
+                    weights.mul_(3)
+            words = model.text_decoder.bert.embeddings
+            words.word_embeddings.weight.mul_(5)
+            words.position_embeddings.weight.mul_(30)
+            model.text_decoder.cls.predictions.bias[tokens.sep_token_id] = 0.3
+        return model
+
+    return _save(folder, make, tokens, BlipImageProcessorPil(size={"height": SIDE_PX, "width": SIDE_PX}))
+
+
+CHAT = (
+    "{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>"
+    "{% else %} {{ part['text'] }}{% endif %}{% endfor %}{% endfor %} a"
+)
+
+
+def llava(folder: Path) -> str:
+    """A LLaVA that answers a chat with a picture (without sense)."""
+    from transformers import (
+        AddedToken,
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+
+    tokens = clip_tokenizer()
+    tokens.add_special_tokens({"additional_special_tokens": [AddedToken("<image>", special=True)]})
+    image = tokens.convert_tokens_to_ids("<image>")
+    square = {"height": SIDE_PX, "width": SIDE_PX}
+    pictures = CLIPImageProcessorPil(size={"shortest_edge": SIDE_PX}, crop_size=square)
+    processor = LlavaProcessor(
+        pictures,
+        tokens,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    text = LlamaConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=tokens.bos_token_id,
+        eos_token_id=tokens.eos_token_id,
+        pad_token_id=tokens.pad_token_id,
+        initializer_range=0.5,
+    )
+    vision = CLIPVisionConfig(**_vision(), initializer_range=0.5)
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=image)
+    return _save(folder, lambda: LlavaForConditionalGeneration(config), processor)
 
 
 def owlvit(folder: Path) -> str:

@@ -18,6 +18,7 @@ SluiceError                      says what, where and what to do; carries the ex
     ├── UnreadableError          an item's bytes cannot be decoded
     │   └── LimitError           the header promises more than the limits allow (a "bomb")
     ├── OperatorError            an operator raised, hung, or took its process down
+    │   └── NoAnswerError        what it asked gave no answer; another try may get one
     └── Declined                 an operator has nothing to say of this item: null with a reason
 """
 
@@ -105,10 +106,10 @@ class NotFoundError(StorageError):
 
 
 class UnavailableError(SluiceError):
-    """An object store does not answer, after all retries; nothing can be said of the bytes that it holds.
+    """An object store or an endpoint does not answer, after all retries; nothing can be said of the samples.
 
     Not a StorageError, so that nothing that turns unreadable bytes into a failed sample catches it: it ends the
-    run, and the same command continues when the store is back.
+    run, and the same command continues when the store or endpoint is back.
     """
 
 
@@ -159,6 +160,10 @@ class LimitError(UnreadableError):
 
 class OperatorError(SampleError):
     """An operator raised, ran out of time or memory, or took its process down; names the operator."""
+
+
+class NoAnswerError(OperatorError):
+    """What an operator asked gave no usable answer for this sample, after all retries; another run may get one."""
 
 
 class Declined(SampleError):  # noqa: N818 - an outcome, not a fault

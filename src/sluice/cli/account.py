@@ -9,11 +9,13 @@ from sluice.cli.output import counted, near, say, size_text, table
 from sluice.view.comparison import told
 
 FATES = ("kept", "dropped", "duplicate", "failed")
+PARENT_FATES = ("split", "childless", "failed")
 
 
 def equation(counts: Mapping[str, Any]) -> str:
-    """`1,000 read = 900 kept + 60 dropped + 30 duplicate + 10 failed`."""
-    return f"{counts['read']:,} read = " + " + ".join(f"{counts.get(fate, 0):,} {fate}" for fate in FATES)
+    """`1,000 read = 900 kept + 60 dropped + 30 duplicate + 10 failed`; of parents split, childless and failed."""
+    fates = PARENT_FATES if "childless" in counts else FATES
+    return f"{counts['read']:,} read = " + " + ".join(f"{counts.get(fate, 0):,} {fate}" for fate in fates)
 
 
 def yields(found: Sequence[Mapping[str, Any]]) -> None:
@@ -38,11 +40,11 @@ def comparisons(found: Sequence[Mapping[str, Any]]) -> None:
             say(f"{name}: {text}")
 
 
-def failures(reasons: Mapping[str, int]) -> None:
+def failures(reasons: Mapping[str, int], title: str = "failed because") -> None:
     """Failures by reason, most frequent first; nothing where nothing failed."""
     if reasons:
         say()
-        table(["failed because", "samples"], list(reasons.items()), right=[1])
+        table([title, "samples"], list(reasons.items()), right=[1])
 
 
 def places(summary: Mapping[str, Any]) -> None:
@@ -63,5 +65,8 @@ def places(summary: Mapping[str, Any]) -> None:
     rows.append(("took", f"{took}, peak memory {summary['peak_rss_mb']:,.0f} MB"))
     for text, times in summary.get("notes", {}).items():
         rows.append(("note", text if times == 1 else f"{text} ({times} times)"))
+    if summary.get("spent"):
+        told = ", ".join(f"{name} {amount:,.6g}" for name, amount in summary["spent"].items())
+        rows.append(("spent", f"{told} (all captions so far)"))
     for name, value in rows:
         say(f"{name:<8}{value}")

@@ -78,7 +78,7 @@ def pretrained(kind: str, folder: str, device: str, dtype: Any, unused: str = ""
                 ignore_mismatched_sizes=True,  # so that they are told below, by name
             )
     except Exception as error:  # whatever a damaged file makes the library raise is one finding for the user
-        raise _damaged(folder, kind, error) from error
+        raise damaged(folder, kind, error) from error
     absent = sorted({*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])})
     absent = [key for key in absent if not (unused and key.startswith(unused))]
     if absent:
@@ -100,7 +100,7 @@ def tokenizer(folder: str) -> Any:
         with quiet():
             return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
-        raise _damaged(folder, "tokenizer", error) from error
+        raise damaged(folder, "tokenizer", error) from error
 
 
 @contextmanager
@@ -119,7 +119,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _damaged(folder: str, what: str, error: Exception) -> MissingError:
+def damaged(folder: str, what: str, error: Exception) -> MissingError:
+    """What to raise where a library cannot load a folder as what it was said to be."""
     first = str(error).strip().partition("\n")[0]
     return MissingError(
         f"the model cannot be loaded as {what}: {type(error).__name__}: {first}",

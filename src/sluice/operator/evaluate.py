@@ -6,12 +6,13 @@ notebook all call this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from sluice.errors import PlanError
+from sluice.operator import alive
 from sluice.operator.instance import Instance
 from sluice.operator.pairing import pair_cells, pair_values
 from sluice.operator.spec import ITEM_SCOPES
@@ -59,13 +60,13 @@ class Program:
     `open()` builds what they hold (models) once; calling the program measures a micro-batch and never raises
     for a sample's trouble. `beat`, where given, is a shared array of three int64: row, step and time
     (monotonic ns) of the call under way, so that a supervisor knows what a hung or killed worker was doing;
-    row −1 says that nothing is under way, −1 − n that one call takes n items. Raises PlanError where two would
-    make one column.
+    row −1 says that nothing is under way, −1 − n that one call takes n items. `given` are operators whose values
+    each call brings along: they are not run. Raises PlanError where two would make one column.
     """
 
-    def __init__(self, instances: Sequence[Instance]) -> None:
+    def __init__(self, instances: Sequence[Instance], given: Sequence[Instance] = ()) -> None:
         _refuse_clashes(instances)
-        everything = {_mark(i): i for top in instances for i in top.closure()}
+        everything = {_mark(i): i for top in instances for i in top.closure(given)}
         scopes = sorted({i.spec.scope for i in everything.values()}, key=_SCOPE_ORDER.index)
         lent = {
             _mark(b) for i in everything.values() for b in i.bindings.values() if b.spec.scope != i.spec.scope
@@ -99,14 +100,23 @@ class Program:
         return self
 
     def __call__(
-        self, samples: Sequence[Sample], *, rows: Sequence[int] = (), beat: MutableSequence[int] | None = None
+        self,
+        samples: Sequence[Sample],
+        *,
+        rows: Sequence[int] = (),
+        beat: MutableSequence[int] | None = None,
+        given: Mapping[Instance, list[Any]] | None = None,
     ) -> Measured:
-        """Measure samples; `rows` are the numbers under which the beat knows them (default 0, 1, …)."""
+        """Measure samples; `rows` are the numbers under which the beat knows them (default 0, 1, …).
+
+        `given` has, for operators that are not run, one entry a sample, as a sample-level operator takes it.
+        """
         self.open()
         run = Run(
             samples, rows or range(len(samples)), beat if beat is not None else [0, 0, 0], len(self.steps)
         )
-        made: dict[str, list[Any]] = {}
+        alive.follow(run.beat)
+        made = {_mark(instance): values for instance, values in (given or {}).items()}
         for scope in self._scopes:
             cells = scope.cells(samples, made, run)
             for segment in scope.segments:

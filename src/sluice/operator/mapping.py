@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,22 +12,26 @@ from sluice.sample import Item, Media, Note, Sample
 
 
 class MapperChain:
-    """Mappers of item scopes, applied one after another; each sees what the one before it made.
+    """Mappers of items and of whole samples, applied one after another; each sees what the one before it made.
 
-    Bytes take the place of the item's media and text of its text; an `Item` takes the item's own place. A new
-    version has no `hash`. Where a mapper declines, the item stays as it is. Any other trouble leaves an item
-    without content, so that the old version never passes for the new one, and a note on its sample whose
-    reason names the mapper. What becomes of a sample does not depend on those beside it.
+    Bytes take the place of the item's media and text of its text; an `Item` takes the item's own place; a
+    `Sample` brings items and fields, but keeps its identity. A new version has no `hash`. Where a mapper
+    declines, the item or sample stays as it is. Any other trouble leaves an item without content, so that the
+    old version never passes for the new one, and a note on its sample whose reason names the mapper. What
+    becomes of a sample does not depend on those beside it. `given` are measures of whole samples' mappers whose
+    values each call brings along.
     """
 
-    def __init__(self, instances: Sequence[Instance]) -> None:
-        self._programs = [(instance, Program([instance])) for instance in instances]
+    def __init__(self, instances: Sequence[Instance], given: Sequence[Instance] = ()) -> None:
+        self._programs = [(instance, Program([instance], given)) for instance in instances]
 
-    def __call__(self, samples: Sequence[Sample]) -> list[Sample]:
-        """The samples' new versions, in order; never raises for a sample's trouble."""
+    def __call__(
+        self, samples: Sequence[Sample], given: Mapping[Instance, list[Any]] | None = None
+    ) -> list[Sample]:
+        """The samples' new versions, in order; never raises for a sample's trouble. `given`: see `Program`."""
         mapped = list(samples)
         for instance, program in self._programs:
-            made = program(mapped)
+            made = program(mapped, given=given)
             values = made.columns[instance.spec.name]
             mapped = [
                 _changed(sample, instance, *each)
@@ -36,7 +40,9 @@ class MapperChain:
         return mapped
 
 
-def _changed(sample: Sample, instance: Instance, values: Sequence[Any], notes: Sequence[Note]) -> Sample:
+def _changed(sample: Sample, instance: Instance, values: Any, notes: Sequence[Note]) -> Sample:
+    if instance.spec.scope == "sample":
+        return _changed_whole(sample, instance, values, notes)
     items = list(sample.items)
     troubled = {note.item for note in notes if note.kind != "declined"}
     for (index, item), value in zip(sample.of(instance.spec.scope), values, strict=True):
@@ -47,6 +53,21 @@ def _changed(sample: Sample, instance: Instance, values: Sequence[Any], notes: S
     before = {note.item for note in sample.notes if note.kind != "declined"}  # what failed is said already
     named = (_named(note, instance.spec.name) for note in notes if note.item not in before)
     return replace(sample, items=tuple(items), notes=(*sample.notes, *named))
+
+
+def _changed_whole(sample: Sample, instance: Instance, new: Sample | None, notes: Sequence[Note]) -> Sample:
+    """The sample with the items and fields that the mapper gave it.
+
+    An item that cannot be read is no trouble of the mapper's where it made a new version without it.
+    """
+    if new is None:
+        new, told = sample, list(notes)
+    else:
+        told = [note for note in notes if note.kind != "unreadable"]
+    known = {id(item) for item in sample.items}
+    items = tuple(item if id(item) in known else replace(item, hash=None) for item in new.items)
+    named = (_named(note, instance.spec.name) for note in told)
+    return replace(sample, items=items, fields=new.fields, notes=(*sample.notes, *named))
 
 
 def _new_item(item: Item, value: bytes | str | Item) -> Item:

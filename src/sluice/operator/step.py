@@ -9,9 +9,16 @@ from typing import Any
 
 import xxhash
 
-from sluice.errors import Declined, SampleError, StorageError, UnavailableError, UnreadableError
+from sluice.errors import (
+    Declined,
+    NoAnswerError,
+    SampleError,
+    StorageError,
+    UnavailableError,
+    UnreadableError,
+)
 from sluice.operator.instance import Instance
-from sluice.operator.value import new_version, storable
+from sluice.operator.value import children, new_version, storable
 from sluice.sample import Item, Note, Sample
 
 ITEM, MEDIA, ENCODED, TEXT, SAMPLE, NOTHING = range(6)
@@ -182,6 +189,8 @@ def _as_note(error: Exception, name: str, cell: Cell) -> Note:
         return Note("unreadable", error.reason, error.what, name, cell.index)
     if isinstance(error, StorageError):
         return Note("unreadable", "bytes not readable", str(error), name, cell.index)
+    if isinstance(error, NoAnswerError):  # like a crash: `--retry-failed` asks again
+        return Note("crash", f"{name}: {error.reason}", error.what, name, cell.index)
     if isinstance(error, MemoryError):
         return Note("crash", f"{name}: out of memory", str(error), name, cell.index)
     reason = error.reason if isinstance(error, SampleError) else type(error).__name__
@@ -189,7 +198,7 @@ def _as_note(error: Exception, name: str, cell: Cell) -> Note:
 
 
 def _checked(value: Any, step: Step, cell: Cell, run: Run) -> Any:
-    """The value to store; of a many-valued measure a tuple in which single fields may be null.
+    """The value to store; of a many-valued measure a tuple in which single fields may be null (or `Declined`).
 
     An operator on batches says by an exception in an item's place why that item has no value.
     """
@@ -197,7 +206,10 @@ def _checked(value: Any, step: Step, cell: Cell, run: Run) -> Any:
         raise value
     outputs = step.instance.outputs
     if not outputs:
-        return new_version(value) if step.instance.spec.kind == "mapper" else value
+        spec = step.instance.spec
+        if spec.kind == "splitter":
+            return children(value)
+        return new_version(value, spec.scope) if spec.kind == "mapper" else value
     if len(outputs) == 1:
         return storable(value, outputs[0])
     if value is None:
@@ -205,6 +217,8 @@ def _checked(value: Any, step: Step, cell: Cell, run: Run) -> Any:
     parts = []
     for part, output in zip(value, outputs, strict=True):
         try:
+            if isinstance(part, Declined):
+                raise part
             parts.append(storable(part, output))
         except Declined as error:
             run.note(cell, Note("declined", error.reason, output.name, step.name, cell.index))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sluice.errors import Declined
 from sluice.operator.spec import ANY_SIZE, Output
-from sluice.sample import Item
+from sluice.sample import Item, Sample
 
 _INT64 = range(-(1 << 63), 1 << 63)
 _UINT64 = range(1 << 64)
@@ -87,16 +87,31 @@ def _wrong(value: Any, output: Output, wanted: str) -> TypeError:
     return TypeError(f"{output.name} is declared as {wanted}, but the operator returned {shown}")
 
 
-def new_version(value: Any) -> bytes | str | Item:
-    """What a mapper made of an item: its new bytes, its new text, or the item itself.
+def new_version(value: Any, scope: str) -> bytes | str | Item | Sample:
+    """What a mapper made: of an item its new bytes, its new text, or the item itself; of a sample a sample.
 
     Raises Declined for None and TypeError for anything else.
     """
     if value is None:
         raise Declined("no new version")
-    if not isinstance(value, bytes | str | Item):
-        raise TypeError(f"a mapper gives bytes, str or an Item, but this one returned {value!r:.60}")
+    if not isinstance(value, Sample if scope == "sample" else bytes | str | Item):
+        wanted = "a Sample" if scope == "sample" else "bytes, str or an Item"
+        raise TypeError(f"a mapper gives {wanted}, but this one returned {value!r:.60}")
     return value
+
+
+def children(value: Any) -> tuple[Sample, ...]:
+    """What a splitter made, all of it; its own trouble on the way is raised here.
+
+    Raises Declined where there is nothing and TypeError for anything but samples.
+    """
+    made = () if value is None else tuple(value)
+    if not made:
+        raise Declined("made no samples")
+    for child in made:
+        if not isinstance(child, Sample):
+            raise TypeError(f"a splitter gives Samples, but this one made {child!r:.60}")
+    return made
 
 
 _BY_KIND: dict[str, Callable[[Any, Output], Any]] = {

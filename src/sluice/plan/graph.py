@@ -12,11 +12,12 @@ from sluice.operator.spec import GATED
 from sluice.plan.columns import Column, columns_of
 from sluice.plan.dedup import check_dedup
 from sluice.plan.mapping import Mappers, mappers_of
+from sluice.plan.places import Place, sharing
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
 from sluice.recipe.recipe import Recipe
 from sluice.recipe.selectors import Selector
-from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Measure, OperatorRef, Step
+from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Measure, OperatorRef, Split, Step
 
 SAMPLE_FIELDS = {
     "id": FieldType("id", "text", "sample"),
@@ -85,6 +86,8 @@ def plan(
     needs = _Needs(recipe, registry, known)
     for number, step in enumerate(recipe.steps):
         needs.add(number, step)
+    for number, instance in mappers.measures:
+        needs.take(number, instance, str(recipe.steps[number].at))
     if recipe.check == "full":
         needs.ask(0, OperatorRef.model_validate("image_decodes"), "")
     unique = tuple(dict.fromkeys(needs.by_column.values()))
@@ -159,7 +162,7 @@ class _Needs:
         elif isinstance(step, Selector):
             for name in step.looks_at:
                 self.need(number, name, where)
-        elif not isinstance(step, Map | Measure):
+        elif not isinstance(step, Map | Split | Measure):
             raise PlanError(
                 f"`{step.key}` steps are read but cannot be run yet", where=where, fix="leave the step out"
             )
@@ -173,10 +176,16 @@ class _Needs:
             raise
         if spec.kind != "measure":
             raise PlanError(f"{ref.name!r} is a {spec.kind}, not a measure", where=where)
+        instance = self.take(number, instance, where)
+        if ref.when == "all":
+            self.ungated.add(instance)
+
+    def take(self, number: int, instance: Instance, where: str) -> Instance:
+        """Measure this for a step; what is measured already (the same by another name of its settings) serves."""
         for output in instance.outputs:
             if output.name in self.known:
                 raise PlanError(
-                    f"{ref.name!r} would make the column {output.name!r}, which the source has already",
+                    f"{instance.spec.name!r} would make the column {output.name!r}, which the source has already",
                     where=where,
                     fix="give the measure another name with `as:`",
                 )
@@ -190,8 +199,7 @@ class _Needs:
             instance = other or instance
             self.by_column[output.name] = instance
         self.first_step[instance] = min(number, self.first_step.get(instance, number))
-        if ref.when == "all":
-            self.ungated.add(instance)
+        return instance
 
     def need(self, number: int, name: str, where: str) -> None:
         if name in self.known:
@@ -213,17 +221,20 @@ def _passes(recipe: Recipe, needs: _Needs, instances: Sequence[Instance]) -> tup
     """One pass for all that is cheap; a further one wherever a dear operator follows a global step."""
     ends = [n + 1 for n, step in enumerate(recipe.steps) if isinstance(step, Dedup | Selector)]
     cheap = tuple(i for i in instances if i.cost not in GATED)
-    gated: dict[int, list[Gated]] = {}
+    places: dict[Instance, Place] = {}
     for instance in (i for i in instances if i.cost in GATED):
         at = needs.first_step[instance]
         if instance in needs.ungated:
-            gated.setdefault(0, []).append(Gated(instance, ()))
+            places[instance] = Place(0, ())
             continue
         after = max((end for end in ends if end <= at), default=0)
         # A rule after `drop_items` sees fewer items than there are while measuring: it gates nothing.
         until = next((n for n, s in enumerate(recipe.steps) if isinstance(s, DropItems)), at)
         gates = tuple(n for n in range(after, min(at, until)) if isinstance(recipe.steps[n], Keep))
-        gated.setdefault(after, []).append(Gated(instance, gates))
+        places[instance] = Place(after, gates)
+    gated: dict[int, list[Gated]] = {}
+    for instance, place in sharing(places).items():
+        gated.setdefault(place.after, []).append(Gated(instance, place.gates))
     order = sorted({0, *gated})
     return tuple(
         MeasurePass(

@@ -51,7 +51,7 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
         prepared.run.shards.url,
         write.format,
         settings,
-        tuple(prepared.plan.mappers.trailing.values()),
+        prepared.plan.mappers,
     )
     finished: dict[int, WriteReport] = {}
     written: set[int] = set()

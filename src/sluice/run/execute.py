@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -26,9 +26,11 @@ from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
 from sluice.run.prepare import Prepared
 from sluice.run.progress import Progress
+from sluice.run.spend import spent
 from sluice.run.unknown import unknown_in_output
 from sluice.storage import Location
 from sluice.store import FATES, Fates, Table, compact, decide, table_digest, write_selection
+from sluice.store.parents import write_parents
 
 
 @dataclass
@@ -78,7 +80,8 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
     clock = Clock()
     _claim(prepared, options)
     table, fates = _measure_and_decide(prepared, engine, options, clock)
-    _judge_failures(prepared, fates, options)
+    parents = _parents(prepared)
+    _judge_failures(prepared, fates, parents, options)
     started = perf_counter()
     delivery = deliver(prepared, engine, table, fates, options.quiet)
     clock.peak_rss_mb = max(clock.peak_rss_mb, delivery.peak_rss_mb)
@@ -91,7 +94,8 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
     if clock.workers_died or delivery.workers_died:
         for place in _places(prepared):
             place.remove_leftovers()  # of what they were writing
-    return _summary(prepared, engine, table, fates, delivery, clock)
+    levels = [*([parents] if parents else ()), *_items(prepared, table, fates)]
+    return _summary(prepared, engine, table, fates, levels, delivery, clock)
 
 
 def _claim(prepared: Prepared, options: Options) -> None:
@@ -150,7 +154,7 @@ def _tasks(
     rows_of = table.rows_by_unit(np.flatnonzero(alive))
     for number, unit in enumerate(prepared.units):
         if number in rows_of:
-            yield MeasureTask(unit, (), False, tuple(rows_of[number]))
+            yield MeasureTask(prepared.known.laid_out(unit), (), False, tuple(rows_of[number]))
 
 
 def _run_pass(
@@ -189,7 +193,7 @@ def _measured(
     clock: Clock,
 ) -> int:
     """Have the tasks done; returns how many samples were measured."""
-    total = _expected(tasks)
+    total = _expected(tasks, prepared.known.splits)
     seen, failed = 0, 0
     with (
         Progress(total, unit="samples", quiet=options.quiet) as progress,
@@ -213,9 +217,19 @@ def _measured(
     return seen
 
 
-def _expected(tasks: list[MeasureTask]) -> int | None:
-    counts = [len(t.rows) if t.rows is not None else t.unit.max_rows or t.unit.slice.samples for t in tasks]
+def _expected(tasks: list[MeasureTask], splits: bool) -> int | None:
+    """How many samples the tasks have, where that is known before they are done."""
+    counts = [_rows_of(task, splits) for task in tasks]
     return None if None in counts else sum(c or 0 for c in counts)
+
+
+def _rows_of(task: MeasureTask, splits: bool) -> int | None:
+    if task.rows is not None:
+        return len(task.rows)
+    if splits:
+        children = task.unit.slice.children
+        return None if children is None else sum(children)
+    return task.unit.max_rows or task.unit.slice.samples
 
 
 EARLY_SAMPLES = 1000
@@ -237,23 +251,38 @@ def _stop_early(recipe: Recipe, seen: int, failed: int, options: Options, first:
         )
 
 
-def _judge_failures(prepared: Prepared, fates: Fates, options: Options) -> None:
+def _parents(prepared: Prepared) -> dict[str, Any] | None:
+    """The equation of what a splitter took apart, listed beside the selection; None where nothing was."""
+    if not prepared.known.splits:
+        prepared.run.parents.delete()
+        return None
+    cells = prepared.known.cells(prepared.units, ())
+    return write_parents(prepared.run.parents, (unit.parents for unit in cells if unit.parents is not None))
+
+
+def _judge_failures(
+    prepared: Prepared, fates: Fates, parents: Mapping[str, Any] | None, options: Options
+) -> None:
     counts = fates.counts()
+    reasons = Counter(fates.reason.values())
+    if parents is not None:  # a parent that failed is one sample that could not be used, like any other
+        counts = {name: counts[name] + parents["failed"] for name in ("read", "failed")}
+        reasons.update(parents["reasons"]["failed"])
     if options.strict:
         _stop_early(prepared.recipe, counts["read"], counts["failed"], options)
     allowed = prepared.recipe.max_failed
     if allowed is not None and counts["failed"] > allowed * counts["read"]:
         # Nothing is measured again then: the output only has to change hands to the recipe with the new bound.
         raise TooManyFailuresError(
-            f"{counts['failed']} of {counts['read']} samples failed ({_most_frequent(fates.reason.values())}),"
+            f"{counts['failed']} of {counts['read']} samples failed ({_most_frequent(reasons)}),"
             f" more than max_failed allows ({allowed:.2%})",
             fix="raise `max_failed` and run again with --update to see all of them in the report",
         )
 
 
-def _most_frequent(reasons: Iterable[str], shown: int = 4) -> str:
+def _most_frequent(reasons: Mapping[str, int], shown: int = 4) -> str:
     """`12 truncated, 3 bomb, …`: what failures are counted by, most frequent first."""
-    found = sorted(Counter(reasons).items(), key=lambda each: (-each[1], each[0]))
+    found = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))
     text = ", ".join(f"{count} {reason}" for reason, count in found[:shown])
     return text + (", …" if len(found) > shown else "")
 
@@ -283,10 +312,10 @@ def _decide(prepared: Prepared, table: Table, upto: int | None) -> Fates:
     )
 
 
-def _levels(prepared: Prepared, table: Table, fates: Fates) -> dict[str, Any]:
+def _items(prepared: Prepared, table: Table, fates: Fates) -> list[dict[str, Any]]:
     """The equation of conservation of items, where a step drops some inside samples."""
     if not any(isinstance(step, DropItems) for step in prepared.recipe.steps):
-        return {}
+        return []
     fate_of = {name: k for k, name in enumerate(FATES)}
     items = table.connect().sql("SELECT len(items) AS n FROM samples").to_arrow_table().column(0).to_numpy()
     counts = {name: int(items[fates.fate == k].sum()) for name, k in fate_of.items()}
@@ -296,7 +325,7 @@ def _levels(prepared: Prepared, table: Table, fates: Fates) -> dict[str, Any]:
             counts["kept"] -= len(gone)
             counts["failed"] += unreadable
             counts["dropped"] += len(gone) - unreadable
-    return {"levels": [{"name": "items", "read": int(items.sum()), **counts}]}
+    return [{"name": "items", "read": int(items.sum()), **counts}]
 
 
 def _cost(prepared: Prepared, clock: Clock) -> list[dict[str, Any]]:
@@ -309,7 +338,13 @@ def _cost(prepared: Prepared, clock: Clock) -> list[dict[str, Any]]:
 
 
 def _summary(
-    prepared: Prepared, engine: Engine, table: Table, fates: Fates, delivery: Delivery, clock: Clock
+    prepared: Prepared,
+    engine: Engine,
+    table: Table,
+    fates: Fates,
+    levels: Sequence[Mapping[str, Any]],
+    delivery: Delivery,
+    clock: Clock,
 ) -> dict[str, Any]:
     counts = fates.counts()
     reasons: dict[str, int] = {}
@@ -322,7 +357,7 @@ def _summary(
     own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         **counts,
-        **_levels(prepared, table, fates),
+        **({"levels": list(levels)} if levels else {}),
         "by_rule": by_rule,
         "failures": dict(sorted(reasons.items(), key=lambda r: (-r[1], r[0]))),
         "output": prepared.run.output.url,
@@ -339,6 +374,7 @@ def _summary(
         "yields": [asdict(y) for y in fates.yields],
         "comparisons": fates.comparisons,
         "cost": _cost(prepared, clock),
+        "spent": spent(prepared.plan, table),
         "notes": dict(sorted(clock.notes.items())),
         "warnings": unknown_in_output(prepared, table, fates),
         "table": table.location.url,

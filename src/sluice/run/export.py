@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
 from sluice.errors import NotFoundError, StorageError
-from sluice.operator import Instance
+from sluice.plan import Mappers
 from sluice.readers import Slice
 from sluice.run.engine import Beat, Quarantine, rest
-from sluice.run.last_step import LastStep
-from sluice.run.measure import SourceRef
+from sluice.run.last_step import Given, LastStep, given_values
+from sluice.run.source import SourceRef
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
 from sluice.store.fragments import HASHES
@@ -32,7 +33,7 @@ class WriteTask:
     `samples` also carries, as columns, the items' content hashes and the indices of items that are left out.
     `slices` lists, in order, a slice of the source and the rows to take from it; empty where every member
     can be fetched by its view. `digest` is that of all this and the writer's settings: a shard whose ledger
-    has the same digest is done.
+    has the same digest is done. `measured` holds the columns that mappers take.
     """
 
     index: int
@@ -40,6 +41,7 @@ class WriteTask:
     fields: bytes | None
     slices: tuple[tuple[Slice, tuple[int, ...]], ...]
     digest: str
+    measured: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,17 @@ class WriteJob:
         ledger: str,
         format: str,
         settings: Mapping[str, Any],
-        mappers: Sequence[Instance] = (),
+        mappers: Mappers | None = None,
     ) -> None:
         self.source, self.output, self.ledger = source, output, ledger
-        self.format, self.settings, self.mappers = format, dict(settings), tuple(mappers)
+        self.format, self.settings = format, dict(settings)
+        found = mappers or Mappers()
+        self.mappers, self.measures = tuple(found.trailing.values()), tuple(found.given)
 
     def open(self) -> None:
         """Open this worker's reader and writer, and the mappers of what is written."""
         self._reader = self.source.open()
-        self._last_step = LastStep(self.mappers) if self.mappers else None
+        self._last_step = LastStep(self.mappers, self.measures) if self.mappers else None
         self._writer: Writer = open_writer(Location(self.output), self.format, **self.settings)
 
     def step_name(self, step: int) -> str:
@@ -84,7 +88,7 @@ class WriteJob:
         fields = from_ipc(task.fields) if task.fields is not None else None
         samples = self._with_bytes(task)
         if self._last_step is not None:
-            samples = self._last_step(samples, beat, quarantined)
+            samples = self._last_step(samples, beat, quarantined, self._given(task))
         result = self._writer.write_shard(task.index, samples, fields)
         place = Location(self.ledger) / f"{task.index:05d}.json"
         entry = {"digest": task.digest, **_entry(result)}
@@ -105,6 +109,11 @@ class WriteJob:
                 yield None
             else:
                 yield _without(_merged(sample, found), gone)
+
+    def _given(self, task: WriteTask) -> Iterable[Given]:
+        if task.measured is None:
+            return repeat({})
+        return given_values(from_ipc(task.measured), known_samples(from_ipc(task.samples)), self.measures)
 
     def _read_again(self, slices: Sequence[tuple[Slice, tuple[int, ...]]]) -> Iterator[Sample | None]:
         for part, rows in slices:

@@ -171,7 +171,7 @@ def probe(
     seen = int(summary["read"])
     read_bytes = sum(u.slice.size_bytes for u in prepared.units)
     probed_bytes = sum(u.slice.size_bytes for u in chosen)
-    total = _total(prepared.units, seen, probed_bytes, read_bytes)
+    total = _total(prepared.units, seen, probed_bytes, read_bytes, prepared.known.splits)
 
     def share(hits: int) -> dict[str, Any]:
         low, high = wilson(hits, seen)
@@ -185,6 +185,7 @@ def probe(
         **{fate: share(int(summary[fate])) for fate in ("kept", "dropped", "duplicate", "failed")},
         "rules": [_rule(prepared, each, share) for each in summary["yields"]],
         "hours": _hours(summary, total - seen),
+        "spend": {name: amount * total / max(seen, 1) for name, amount in summary["spent"].items()},
         "read_bytes": read_bytes,
         "write_bytes": {name: round(kept[name] * total * per_kept) for name in ("share", "low", "high")},
     }
@@ -202,10 +203,10 @@ def _rule(prepared: Prepared, found: Mapping[str, Any], share: Any) -> dict[str,
     }
 
 
-def _total(units: Sequence[Unit], seen: int, probed_bytes: int, read_bytes: int) -> int:
-    """All samples: counted where listing tells, else by the bytes of a sample in the probe."""
+def _total(units: Sequence[Unit], seen: int, probed_bytes: int, read_bytes: int, splits: bool) -> int:
+    """All samples: counted where listing tells, else (of a splitter always) by the bytes of one in the probe."""
     counts = [_samples(unit) for unit in units]
-    if None not in counts:
+    if None not in counts and not splits:
         return sum(c or 0 for c in counts)
     return round(seen * read_bytes / probed_bytes) if probed_bytes else seen
 

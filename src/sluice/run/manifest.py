@@ -41,11 +41,14 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
         gone = _gone(known, ordinals, fates.dropped_items)
         views = known.select([*_VIEWS, HASHES, *table.passthrough]).set_column(1, "key", keys)
         slices = () if prepared.reader.addressable else tuple(_slices(prepared, known))
-        fields = _with_models(_fields(table, ordinals, keys, write), prepared.lock)
+        fields = _with_models(_fields(table, ordinals, keys, write, prepared.known.splits), prepared.lock)
         samples = to_ipc(views.append_column(GONE, gone))
         data = to_ipc(fields) if fields is not None else None
-        digest = task_digest([samples, data], [write.format, settings, *prepared.plan.mappers.fingerprints])
-        yield WriteTask(index, samples, data, slices, digest)
+        given = [output.name for measure in prepared.plan.mappers.given for output in measure.outputs]
+        measured = to_ipc(table.take(ordinals, given)) if given else None
+        parts = [samples, data] if measured is None else [samples, data, measured]
+        digest = task_digest(parts, [write.format, settings, *prepared.plan.mappers.fingerprints])
+        yield WriteTask(index, samples, data, slices, digest, measured)
 
 
 def _gone(known: pa.Table, ordinals: NDArray[np.int64], dropped: ItemsGone) -> pa.Array:
@@ -63,15 +66,19 @@ def _gone(known: pa.Table, ordinals: NDArray[np.int64], dropped: ItemsGone) -> p
 def _slices(prepared: Prepared, known: pa.Table) -> Iterator[tuple[Slice, tuple[int, ...]]]:
     units, rows = known.column("unit").to_numpy(), known.column("row").to_numpy()
     for unit in np.unique(units):
-        yield prepared.units[unit].slice, tuple(int(r) for r in rows[units == unit])
+        part = prepared.known.laid_out(prepared.units[unit]).slice
+        yield part, tuple(int(r) for r in rows[units == unit])
 
 
-def _fields(table: Table, ordinals: NDArray[np.int64], keys: pa.Array, write: Write) -> pa.Table | None:
-    """The columns of the Parquet file beside a shard: id, key, measures, and embeddings where asked."""
+def _fields(
+    table: Table, ordinals: NDArray[np.int64], keys: pa.Array, write: Write, splits: bool
+) -> pa.Table | None:
+    """The columns of the Parquet file beside a shard: id, key, parent, measures, and embeddings where asked."""
     if not write.parquet and not write.fields_in_json:
         return None
     plain = (name for name, column in table.columns.items() if column.kind not in ASIDE)
-    found = table.take(ordinals, ["id", "key", *table.passthrough, *plain])
+    origin = ("parent",) if splits else ()
+    found = table.take(ordinals, ["id", "key", *origin, *table.passthrough, *plain])
     original = found.column("key").combine_chunks()
     if not original.equals(keys):
         found = found.append_column("key_original", original).set_column(1, "key", keys)

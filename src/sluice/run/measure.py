@@ -7,42 +7,23 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from sluice.model import journal
 from sluice.model.client import Serving, serve
 from sluice.model.runner import notes_taken
-from sluice.operator import Instance, Measured, Program
+from sluice.operator import Measured, Program
 from sluice.plan import MeasurePass, Plan, Unit
 from sluice.plan.columns import columns_of
-from sluice.readers import Reader, open_reader
-from sluice.readers.derived import derived, leaving
 from sluice.recipe.steps import Keep
 from sluice.run.batches import base_table, joined, micro_batches, with_bytes_in_hand
 from sluice.run.cells import Cells, add_in_order
 from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.gate import GateColumns, GateGroup, Stored, groups
 from sluice.run.memory import opening
+from sluice.run.source import SourceRef, UnitReader
 from sluice.sample import Note, Sample
 from sluice.storage import Location
 from sluice.store.compact import judge_notes
 from sluice.store.fragments import Fragments
-
-
-@dataclass(frozen=True)
-class SourceRef:
-    """How a worker anywhere opens the source again; `root` is the prefix its views share.
-
-    `mappers` change its samples as they are read.
-    """
-
-    url: str
-    format: str
-    root: str
-    columns: Mapping[str, str] | None = None
-    mappers: tuple[Instance, ...] = ()
-
-    def open(self) -> Reader:
-        """The reader of the source, with its mappers."""
-        columns = dict(self.columns) if self.columns else None
-        return derived(open_reader(self.url, format=self.format, columns=columns), self.mappers)
 
 
 @dataclass(frozen=True)
@@ -67,6 +48,11 @@ class UnitReport:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     """What its models noted (a batch halved for want of memory), with how often."""
+
+    def fail(self, samples: int, first: str) -> None:
+        """Add samples that failed before there was anything to measure."""
+        self.samples, self.failed = self.samples + samples, self.failed + samples
+        self.first_failure = first or self.first_failure
 
     def spend(self, seconds: Mapping[str, float]) -> None:
         """Add seconds by operator."""
@@ -111,9 +97,10 @@ class MeasureJob:
 
     def open(self) -> None:
         """Open what this worker needs: the reader, the store, the programs; models when they are first run."""
+        journal.use(Location(self.store_url))
         serve(self.serving)
-        self._reader = self.source.open()
         self._fragments = Fragments(Location(self.store_url) / "fragments")
+        self._source = UnitReader(self.source, self._fragments, stale=self.retry_failed)
         self._programs: dict[tuple[int, ...], Program] = {}
         self._loaded: set[GateGroup] = set()
         self._groups = groups(self.measure_pass, self.rules, self.keep_nulls)
@@ -136,6 +123,7 @@ class MeasureJob:
 
     def __call__(self, task: MeasureTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> UnitReport:
         """Measure one unit and commit its fragments."""
+        task = replace(task, unit=self._source.counted(task.unit, beat, quarantined))
         program = self._program(task.missing)
         state = self._state(task, program)
         wanted = self._rows_to_read(state)
@@ -143,25 +131,27 @@ class MeasureJob:
             return state.report
         # Where bytes are read for all anyway, the dear operators share that read.
         shared = state.gated and any(self.measure_pass.cheap[i].cost != "header" for i in task.missing)
-        reader = leaving(self._reader, quarantined)  # what killed a worker may have done so in a mapper
-        for rows, found in micro_batches(reader, task.unit, wanted, beat):
+        reader, unit, following = self._source.reading(task.unit, beat, quarantined)
+        for rows, found in micro_batches(reader, unit, wanted, beat):
             samples = [with_bytes_in_hand(s) for s in found] if shared else found
             self._measure(state, program, rows, samples, beat, quarantined)
         rest(beat)
+        if following is not None and self._source.splits_anew(unit):
+            following.parents.write(self._fragments, unit.key)
+            state.report.fail(following.failed, following.first_failure)
         self._commit(state)
         state.report.notes = notes_taken()
         return state.report
 
     def rows(self, task: MeasureTask) -> int:
-        """How many samples a task has, for bisection: as listed, else counted by reading without bytes."""
-        if task.unit.slice.samples is not None:
-            return task.unit.slice.samples
-        return sum(1 for _ in replace(self.source, mappers=()).open().read(task.unit.slice))
+        """How many samples a task has, for bisection."""
+        return self._source.rows(task.unit)
 
     def probe(self, task: MeasureTask, rows: Sequence[int], beat: Beat) -> None:
         """Measure some rows of a task and keep nothing, to find out which of them kills a worker."""
         programs = [self._program(task.missing), *(self._opened(group) for group in self._groups)]
-        for numbers, samples in micro_batches(self._reader, task.unit, set(rows), beat):
+        reader, unit = self._source.probing(task.unit, beat)
+        for numbers, samples in micro_batches(reader, unit, set(rows), beat):
             good = [k for k, s in enumerate(samples) if not _is_unread(s)]
             for program in programs:
                 program([samples[k] for k in good], rows=[numbers[k] for k in good], beat=beat)
@@ -181,7 +171,8 @@ class MeasureJob:
         return group.program
 
     def _state(self, task: MeasureTask, program: Program) -> _UnitState:
-        fragments = self._fragments.stored(task.unit.key) if self._groups else []
+        known = self._groups and not self._source.splits_anew(task.unit)
+        fragments = self._fragments.stored(task.unit.key) if known else []
         stored = Stored([f for f in fragments if not (self.retry_failed and f.transient)], self._gates)
         gated = []
         for group in self._groups:
