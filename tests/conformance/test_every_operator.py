@@ -19,6 +19,7 @@ from sluice.sample import Item, Media, Sample
 SPECS = list(registry())
 MEASURES = [spec for spec in SPECS if spec.kind == "measure"]
 MAPPERS = [spec for spec in SPECS if spec.kind == "mapper"]
+SPLITTERS = [spec for spec in SPECS if spec.kind == "splitter"]
 MODALITY_WORDS = {"image", "text", "video", "audio", "frame", "sample", "phrase"}
 NAMED_AFTER_A_MODEL = {"clip_embedding"}
 UNITS_IN_NAMES = {"pixels": "_px", "px": "_px", "bytes": "_bytes", "s": "_s", "seconds": "_s"}
@@ -84,13 +85,13 @@ def test_features_say_what_they_are_and_what_they_import(spec: Spec) -> None:
     assert libraries_declared(Instance(spec, {}, {})) == []
 
 
-@pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
 def test_conforms(spec: Spec, bound: Bound) -> None:
     company = [bound(other) for other in MEASURES if _bindable(other)]
     assert check(bound(spec), _made(), company) == []
 
 
-@pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
 def test_conforms_on_photographs(spec: Spec, bound: Bound, data_dir: Path) -> None:
     paths = sorted(p for p in (data_dir / "photos").glob("*.jpg") if p.stat().st_size < 300_000)[:3]
     photos = [_sample(path.name, [path.read_bytes()]) for path in paths]

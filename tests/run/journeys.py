@@ -16,6 +16,7 @@ from small_pictures import picture
 from sluice.recipe.load import loads
 from sluice.recipe.recipe import Recipe
 from sluice.run import run
+from sluice.store.fates import PARENT_FATES
 from sluice.store.opened import Run
 
 FATES = ("kept", "dropped", "duplicate", "failed")
@@ -41,10 +42,15 @@ def measured(summary: dict[str, Any]) -> int:
     return sum(step["items"] for step in summary["steps"] if step["name"].startswith("measure"))
 
 
+def fates_at(level: dict[str, Any]) -> tuple[str, ...]:
+    """What may become of what is counted at a level."""
+    return PARENT_FATES if level.get("name") == "parents" else FATES
+
+
 def balanced(summary: dict[str, Any]) -> bool:
     """Conservation at every level, and every drop under a rule's name."""
     levels = [summary, *summary.get("levels", ())]
-    whole = all(level["read"] == sum(level[fate] for fate in FATES) for level in levels)
+    whole = all(level["read"] == sum(level[fate] for fate in fates_at(level)) for level in levels)
     by_rule = sum(summary["by_rule"].values()) == summary["dropped"] + summary["duplicate"]
     return whole and by_rule and sum(summary["failures"].values()) == summary["failed"]
 

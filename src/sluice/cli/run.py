@@ -104,6 +104,9 @@ def tell(summary: dict[str, Any]) -> None:
     say(equation(summary), bold=True)
     for level in summary.get("levels", ()):
         say(f"{level.get('name', 'level')}: {equation(level)}")
+    for level in summary.get("levels", ()):
+        for fate, reasons in level.get("reasons", {}).items():
+            failures(reasons, f"parents {fate} because")
     if summary["yields"]:
         say()
         yields(summary["yields"])

@@ -32,12 +32,30 @@ def command(run: str, key: str, as_json: bool) -> None:
     for number, sample in enumerate(found):
         if number:
             say()
-        _tell(sample)
+        (_tell_parent if "children" in sample else _tell)(sample)
+
+
+def _tell_parent(parent: Mapping[str, Any]) -> None:
+    """A sample that a splitter took apart."""
+    fate = (
+        f"split into {parent['children']:,}"
+        if parent["children"]
+        else f"{parent['fate']} ({parent['reason']})"
+    )
+    say(f"{parent['key']}: {fate}", bold=True)
+    say(f"id {parent['id']}")
+    if parent["detail"]:
+        say(f"  {parent['detail']}")
+    if parent["children"]:
+        counts = ", ".join(f"{n:,} {name}" for name, n in parent["children_fates"].items())
+        say(f"  from {parent['key']}_0000 on: {counts}")
 
 
 def _tell(sample: Mapping[str, Any]) -> None:
     say(f"{sample['key']}: {_fate(sample)}", bold=True)
     say(f"id {sample['id']}")
+    if sample["parent"] is not None:
+        say(f"  one of {sample['parent']['children']:,} made of {sample['parent']['key']}")
     for item in sample["items"]:
         kind = " ".join(filter(None, (item["modality"], item["name"])))
         say(f"  {kind}  {item['uri'] or 'inside its table'}  {size_text(item['size'])}")

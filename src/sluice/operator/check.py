@@ -27,6 +27,7 @@ from sluice.operator.evaluate import Measured, Program
 from sluice.operator.instance import Instance
 from sluice.operator.mapping import MapperChain
 from sluice.operator.spec import ITEM_SCOPES, Output, Spec
+from sluice.operator.splitting import Splitter
 from sluice.sample import Item, Media, Note, Sample
 
 DEFINED_BY_STANDARD = frozenset({"numpy", "pyarrow", "pydantic", "xxhash"})
@@ -40,11 +41,14 @@ def check(instance: Instance, samples: Sequence[Sample], company: Sequence[Insta
     to run beside it. A spawned process is checked by `check_spawned`, for many operators at once.
     """
     found = [*documented(instance.spec), *libraries_declared(instance)]
-    if instance.spec.kind not in ("measure", "mapper"):
+    works = {"measure": executes, "mapper": maps, "splitter": splits}.get(instance.spec.kind)
+    if works is None:
         return found
+    if instance.spec.kind == "splitter" and instance.spec.example:
+        samples = [_of_text("example", instance.spec.example), *samples]
     return [
         *found,
-        *(maps(instance, samples) if instance.spec.kind == "mapper" else executes(instance, samples)),
+        *works(instance, samples),
         *same_in_any_batch(instance, samples),
         *same_in_company(instance, samples, company),
         *survives_pickling(instance, samples),
@@ -143,6 +147,22 @@ def maps(instance: Instance, samples: Sequence[Sample]) -> list[str]:
                     decode(item.media.read())
                 except SampleError as error:
                     found.append(f"{name}: its new version of {sample.key!r} cannot be decoded: {error}")
+    return found
+
+
+def splits(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+    """A splitter makes children of some good sample, the same every time, and breaks on none."""
+    name, split = instance.spec.name, Splitter(instance)
+    families = [split(sample) for sample in samples]
+    found = [
+        f"{name}: {family.note.reason} on {family.parent.key!r}"
+        for family in families
+        if family.note is not None and family.note.kind != "declined"
+    ]
+    if not any(family.children for family in families):
+        found.append(f"{name}: no children of any of {len(samples)} examples")
+    if [split(sample) for sample in samples] != families:
+        found.append(f"{name}: splits the same sample in different ways")
     return found
 
 

@@ -80,10 +80,15 @@ def mapper(
 
 
 def splitter(
-    *, version: int, cost: Cost = "header", scope: str = "sample", libraries: tuple[str, ...] = ()
+    *, version: int, cost: Cost = "header", libraries: tuple[str, ...] = (), example: str = ""
 ) -> Callable[[Declared], Declared]:
-    """Declare a splitter: from one sample to an iterable of samples."""
-    return _decorator("splitter", version, cost, scope, libraries, "")
+    """Declare a splitter: from one sample to an iterable of samples, its children.
+
+    Children are made of the parent with `replace` (other items, other fields); key and parent are given to
+    them afterwards, and an id where they have the parent's. Views stay views: bytes need not be read to be cut.
+    `example` is a text that it splits, for the conformance suite.
+    """
+    return _decorator("splitter", version, cost, "sample", libraries, example)
 
 
 def deduplicator(*, version: int, by: str, libraries: tuple[str, ...] = ()) -> Callable[[Declared], Declared]:

@@ -33,6 +33,7 @@ _COMPARES = {
 _MAPPER_PLACE = (
     "First of all steps: measures see what it makes. After all others: only what is written changes."
 )
+_SPLITTER_PLACE = "First of all steps, after the mappers it needs: all others see what it makes."
 _WIDTH = 88
 
 
@@ -115,6 +116,8 @@ def _parts(spec: Spec, known: Registry) -> list[_Part]:
         parts.append(_Part("In a recipe", recipe="\n".join(dict.fromkeys(map(example_rule, spec.outputs)))))
     if spec.kind == "mapper":
         parts.append(_Part("In a recipe", text=_MAPPER_PLACE, recipe=f"- map: {spec.name}"))
+    if spec.kind == "splitter":
+        parts.append(_Part("In a recipe", text=_SPLITTER_PLACE, recipe=f"- split: {spec.name}"))
     parts.append(_facts(spec, known))
     return parts
 

@@ -1,8 +1,9 @@
-"""Reads a source as mappers change it: everything downstream sees the new versions only."""
+"""Reads a source as mappers and splitters change it: everything downstream sees what they made only."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import count
 from typing import cast
@@ -10,12 +11,30 @@ from typing import cast
 from sluice.operator.instance import Instance
 from sluice.operator.mapping import MapperChain
 from sluice.readers.protocol import Reader, Slice
-from sluice.sample import Sample
+from sluice.readers.splitting import Attendant, SplitReader
+from sluice.sample import Note, Sample
 
 
-def derived(reader: Reader, mappers: Sequence[Instance]) -> Reader:
-    """The reader with these mappers, or as it is where there are none."""
+def derived(reader: Reader, steps: Sequence[Instance]) -> Reader:
+    """The reader with these mappers and splitters, in their order, or as it is where there are none."""
+    mappers: list[Instance] = []
+    for step in steps:
+        if step.spec.kind == "splitter":
+            reader, mappers = cast("Reader", SplitReader(reader, mappers, step)), []
+        else:
+            mappers.append(step)
     return cast("Reader", DerivedReader(reader, mappers)) if mappers else reader
+
+
+def attended(
+    reader: Reader, attendant: Attendant, left_alone: Mapping[int, Note], most: int | None
+) -> Reader:
+    """The same reader, its splitter with an attendant; see `SplitReader.attended`."""
+    if isinstance(reader, DerivedReader):
+        inner = attended(reader.inner, attendant, left_alone, most)
+        return cast("Reader", reader.over(inner))
+    assert isinstance(reader, SplitReader)
+    return cast("Reader", reader.attended(attendant, left_alone, most))
 
 
 def leaving(reader: Reader, rows: Collection[int]) -> Reader:
@@ -41,6 +60,12 @@ class DerivedReader:
         self.inner, self.mappers, self.left_alone = inner, tuple(mappers), left_alone
         self.format, self.version = inner.format, inner.version
         self._chain = MapperChain(self.mappers)
+
+    def over(self, inner: Reader) -> DerivedReader:
+        """The same mappers over another reader."""
+        same = copy(self)
+        same.inner = inner
+        return same
 
     def slices(self) -> Iterator[Slice]:
         """The slices of the source."""

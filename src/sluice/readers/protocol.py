@@ -28,7 +28,8 @@ class Slice:
     row groups or rows in Parquet); 0 and None mean the whole. `first_row` is the row, within its shard, of
     the slice's first sample. `samples` and `size_bytes` are what listing could tell (None: not known yet).
     `apart` names tar keys whose members stand in several places of the shard, by hash, and whether this is
-    the slice that reports them.
+    the slice that reports them. `children` says, where a splitter has counted them, how many each of the slice's
+    samples has; rows are then children.
     """
 
     files: tuple[FileStat, ...]
@@ -38,6 +39,7 @@ class Slice:
     samples: int | None = None
     size_bytes: int = 0
     apart: tuple[tuple[int, bool], ...] = ()
+    children: tuple[int, ...] | None = None
 
 
 class Reader(Protocol):

@@ -13,8 +13,9 @@ from sluice.plan import MeasurePass, Unit
 from sluice.plan.columns import Column, columns_of
 from sluice.readers import Reader
 from sluice.run.measure import MeasureTask
+from sluice.run.parents import with_children
 from sluice.storage import Location
-from sluice.store import Fragment, Fragments, UnitCells
+from sluice.store import Fragment, Fragments, UnitCells, parents
 from sluice.store.fragments import HASHES
 
 
@@ -25,11 +26,12 @@ def base_mark(reader: Reader) -> str:
 
 @dataclass(frozen=True)
 class Known:
-    """The store as seen by one run."""
+    """The store as seen by one run; `splits` says that the rows of units are children of a splitter."""
 
     fragments: Fragments
     base_mark: str
     retry_failed: bool = False
+    splits: bool = False
 
     def of(self, unit: Unit) -> list[Fragment]:
         """The unit's fragments that need not be computed again: not those with crashes that are to be retried."""
@@ -44,8 +46,16 @@ class Known:
             whole = {mark for f in fragments if f.whole for mark in f.marks}
             missing = tuple(k for k, cs in enumerate(columns) if any(c.mark not in whole for c in cs))
             needs_base = f"{self.base_mark}:id" not in whole
+            counted = with_children(unit, fragments) if self.splits else unit
+            if self.splits and counted.slice.children is None:
+                # What else is known of the unit counts other rows, or none.
+                missing, needs_base = tuple(range(len(columns))), True
             if missing or needs_base or measure_pass.gated:
-                yield MeasureTask(unit, missing, needs_base)
+                yield MeasureTask(counted, missing, needs_base)
+
+    def laid_out(self, unit: Unit) -> Unit:
+        """The unit with what a splitter made of each of its samples, where that is known."""
+        return with_children(unit, self.fragments.of(unit.key)) if self.splits else unit
 
     def cells(self, units: Sequence[Unit], columns: Sequence[Column]) -> list[UnitCells]:
         """For every unit the fragments that hold these columns."""
@@ -55,7 +65,8 @@ class Known:
         # Where something crashed and another try did not, the other counts.
         fragments = sorted(self.fragments.of(unit.key), key=lambda f: f.transient != "")
         base = next((f for f in fragments if f"{self.base_mark}:id" in f.marks), None)
-        if base is None:
+        counted = parents.find(fragments)
+        if base is None or (self.splits and counted is None):
             raise RunError(
                 "the store lost what was measured of a unit while the run went on",
                 where=", ".join(f.path for f in unit.slice.files[:3]),
@@ -67,7 +78,7 @@ class Known:
             # One fragment that covers all rows is enough; partial ones are joined.
             for fragment in [f for f in holding if f.whole][:1] or holding:
                 chosen[fragment.location.name] = fragment
-        return UnitCells(unit.key, base.rows, base, tuple(chosen[name] for name in sorted(chosen)))
+        return UnitCells(unit.key, base.rows, base, tuple(chosen[name] for name in sorted(chosen)), counted)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from sluice.readers.source import Source as SourceFiles
 from sluice.recipe.check import FieldType, Kind
 from sluice.recipe.lock import ColumnLock, Lock, MapperLock
 from sluice.recipe.recipe import Recipe, Source, Write
+from sluice.recipe.steps import Split
 from sluice.run.apart import refuse_inside
 from sluice.run.known import ContentCheck, Known, base_mark
-from sluice.run.measure import SourceRef
+from sluice.run.source import SourceRef
 from sluice.sample import Sample
 from sluice.storage import Location
 from sluice.store import Fragments, RunDir
@@ -73,16 +74,18 @@ def prepare(
     refuse_inside(Location(recipe.source.path), place, store_place)
     found = operators or registry()
     peeked = _peek(reader)
-    resolved = plan(recipe, found, _source_fields(peeked), _multiple(peeked))
-    mappers = tuple(resolved.mappers.leading.values())
+    # A splitter might take this process down, so that what it makes is not looked at here.
+    splits = any(isinstance(step, Split) for step in recipe.steps)
+    resolved = plan(recipe, found, _source_fields(peeked), {} if splits else _multiple(peeked))
+    plain, mappers = reader, tuple(resolved.mappers.leading.values())
     if mappers:
         source = replace(source, mappers=mappers)
         reader = source.open()
-    known = Known(Fragments(store_place / "fragments"), base_mark(reader), retry_failed)
+    known = Known(Fragments(store_place / "fragments"), base_mark(reader), retry_failed, splits)
     settings = {"columns": str(recipe.source.columns)} if recipe.source.columns else {}
     if mappers:
         settings["mappers"] = ",".join(mapper.fingerprint for mapper in mappers)
-    cut_units = cut(reader, settings=settings, limit=recipe.source.limit)
+    cut_units = cut(plain, settings=settings, limit=recipe.source.limit)
     check = ContentCheck(known.fragments, source.root)
     units = tuple(with_known_content(cut_units, known.fragments.listing(), check))
     if not units:

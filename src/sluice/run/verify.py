@@ -21,6 +21,7 @@ from sluice.run.progress import Progress
 from sluice.run.shards import Shard, check_shard
 from sluice.storage import Location
 from sluice.store import FATES, RunDir
+from sluice.store.fates import PARENT_FATES
 
 _SHARD_FILE = re.compile(r"(metadata-)?\d{5,}\.(tar|parquet|jsonl)")
 _AGAIN = "run the same command again: it writes what is missing"
@@ -29,11 +30,13 @@ _AGAIN = "run the same command again: it writes what is missing"
 def verify(place: RunDir, *, quiet: bool = False) -> dict[str, int]:
     """What was checked, as counts; `VerifyError` names the first violation.
 
-    Conservation (the summary against the selection), the ledger against the packing plan, every output file's
-    size and xxh3-128, keys in the plan's order, a tar against the table beside it, no key twice, no shard that
-    the ledger does not know. Reads every output byte once; holds twelve bytes a kept sample.
+    Conservation (the summary against the selection, parents against their children), the ledger against the
+    packing plan, every output file's size and xxh3-128, keys in the plan's order, a tar against the table beside
+    it, no key twice, no shard that the ledger does not know. Reads every output byte once; holds twelve bytes a
+    kept sample.
     """
     summary, selected = _conservation(place)
+    _levels(place, summary)
     done = {name: int(summary[name]) for name in ("read", *FATES)}
     write = Lock.read(place.lock).recipe.get("write")
     if write is None:
@@ -111,6 +114,43 @@ def _conservation(place: RunDir) -> tuple[dict[str, Any], _Selected]:
             what = f"{counts[fate]:,} samples are {fate}, but the summary says {summary[fate]:,}"
             raise _violation(what, place.selection)
     return summary, _Selected(_joined(ordinals), _joined(shards))
+
+
+def _levels(place: RunDir, summary: dict[str, Any]) -> None:
+    """Each level's own equation; of a splitter's, every parent has one fate and every sample one parent."""
+    for level in summary.get("levels", ()):
+        fates = PARENT_FATES if level["name"] == "parents" else FATES
+        if level["read"] != sum(level[fate] for fate in fates):
+            raise _violation(f"the counts of {level['name']} do not add up to those read", place.summary)
+        if fates is PARENT_FATES:
+            _parents(place, summary, level)
+
+
+def _parents(place: RunDir, summary: dict[str, Any], level: dict[str, Any]) -> None:
+    counts = dict.fromkeys(PARENT_FATES, 0)
+    number = made = 0
+    for batch in _batches(place.parents, ["ordinal", "fate", "reason", "children", "first_child"]):
+        for ordinal, fate, reason, children, first in zip(
+            *(column.to_pylist() for column in batch.columns), strict=True
+        ):
+            wrong = ""
+            if ordinal != number or fate not in counts:
+                wrong = "stands out of order, or has an unknown fate"
+            elif (fate == "split") != bool(children) or (fate == "split") != (first is not None):
+                wrong = f"is {fate}, but has {children} children"
+            elif first is not None and first != made:
+                wrong = "has children that are another's"
+            elif fate != "split" and reason is None:
+                wrong = f"is {fate} without a reason"
+            if wrong:
+                raise _violation(f"parent {number} {wrong}", place.parents)
+            counts[fate] += 1
+            number, made = number + 1, made + children
+    if counts != {fate: level[fate] for fate in PARENT_FATES}:
+        raise _violation("the parents disagree with the summary", place.parents)
+    if made != summary["read"]:
+        what = f"parents have {made:,} children, but {summary['read']:,} samples were read"
+        raise _violation(what, place.parents)
 
 
 def _joined(pieces: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -39,12 +39,16 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class UnitCells:
-    """What is known of one unit: its key, its row count and the fragments chosen for it."""
+    """What is known of one unit: its key, its row count, the fragments chosen for it, and what its rows come from.
+
+    `parents` are those of a unit whose rows a splitter made.
+    """
 
     key: str
     rows: int
     base: Fragment
     fragments: tuple[Fragment, ...]
+    parents: Fragment | None = None
 
 
 def table_digest(units: Sequence[UnitCells], columns: Sequence[Column]) -> str:
@@ -54,7 +58,8 @@ def table_digest(units: Sequence[UnitCells], columns: Sequence[Column]) -> str:
         hasher.update(f"{column.name}={column.mark}\n".encode())
     for unit in units:
         # A fragment keeps its name when what had crashed is tried again; its failures tell the two apart.
-        names = sorted({f.location.name + f.transient for f in (unit.base, *unit.fragments)})
+        origin = () if unit.parents is None else (unit.parents,)
+        names = sorted({f.location.name + f.transient for f in (unit.base, *unit.fragments, *origin)})
         hasher.update(f"{unit.key}:{','.join(names)}\n".encode())
     return hasher.hexdigest()
 

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.recipe.selectors import Selector
-from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Step
+from sluice.recipe.steps import Dedup, DropItems, Keep, Map, Split, Step
 from sluice.store.rules import ABSENT, FAILS, NULL, Verdicts, View
 
 KEPT, DROPPED, DUPLICATE, FAILED = range(4)
 FATES = ("kept", "dropped", "duplicate", "failed")
+PARENT_FATES = ("split", "childless", "failed")
+"""What becomes of a sample that a splitter takes apart: its children are the samples of all further steps."""
 
 Mask = NDArray[np.bool_]
 ItemsGone = dict[int, set[tuple[str, int]]]
@@ -118,8 +120,8 @@ def step_text(step: Step) -> str:
     if isinstance(step, Selector):
         seed = getattr(step, "seed", None)
         return step.summary + (f", seed {seed}" if seed is not None else "")
-    if isinstance(step, Map):
-        return f"map {step.operator.name}"
+    if isinstance(step, Map | Split):
+        return f"{step.key} {step.operator.name}"
     return step.key
 
 
@@ -134,7 +136,7 @@ def step_name(number: int, step: Step) -> str:
         return f"dedup by {step.by}"
     if isinstance(step, Selector):
         return step.summary
-    if isinstance(step, Map):
+    if isinstance(step, Map | Split):
         return step.operator.name
     return f"step {number + 1}"
 

@@ -114,6 +114,12 @@ class Fragments:
         names = [e.path for e in folder.list() if e.path.endswith(".parquet")] if folder.exists() else []
         return self._opened(folder, names)
 
+    def forget(self, unit: str) -> None:
+        """Delete all fragments of one unit."""
+        folder = self.location / unit
+        for entry in list(folder.list()) if folder.exists() else ():
+            (folder / entry.path).delete()
+
     def _opened(self, folder: Location, names: Iterable[str]) -> list[Fragment]:
         found = (self._open(folder / name) for name in sorted(names))
         return [fragment for fragment in found if fragment is not None]
@@ -227,7 +233,7 @@ def _note_rows(notes: Sequence[Note]) -> list[dict[str, Any]] | None:
 
 def _max_items(base: pa.Table | None) -> dict[str, int]:
     counts: dict[str, int] = {}
-    if base is not None:
+    if base is not None and "items" in base.column_names:
         for items in base.column("items").to_pylist():
             seen: dict[str, int] = {}
             for item in items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -139,23 +139,26 @@ class Run:
 
     @cached_property
     def connection(self) -> Any:
-        """DuckDB with the views `samples` and `fates`."""
+        """DuckDB with the views `samples`, `fates` and, where a splitter ran, `parents`."""
         import duckdb
 
         connection = self.table.connect()
-        selection = self.place.selection
-        try:
-            if selection.is_local:
-                path = str(selection.path).replace("'", "''")
-                connection.execute(f"CREATE VIEW fates AS SELECT * FROM read_parquet('{path}')")
-            else:
-                connection.register("fates", pq.read_table(pa.BufferReader(selection.read())))
-        except (duckdb.Error, pa.ArrowInvalid) as error:
-            raise StorageError(
-                f"cannot be read: {error}".splitlines()[0],
-                where=selection.url,
-                fix="run the same command again",
-            ) from None
+        files = {"fates": self.place.selection} | (
+            {"parents": self.place.parents} if self.has_parents else {}
+        )
+        for view, file in files.items():
+            try:
+                if file.is_local:
+                    path = str(file.path).replace("'", "''")
+                    connection.execute(f"CREATE VIEW {view} AS SELECT * FROM read_parquet('{path}')")
+                else:
+                    connection.register(view, pq.read_table(pa.BufferReader(file.read())))
+            except (duckdb.Error, pa.ArrowInvalid) as error:
+                raise StorageError(
+                    f"cannot be read: {error}".splitlines()[0],
+                    where=file.url,
+                    fix="run the same command again",
+                ) from None
         return connection
 
     def query(self, sql: str, *params: Any) -> pa.Table:
@@ -176,11 +179,32 @@ class Run:
             root = self.facts["source"]["root"]
             return sample.rooted(root)
         row = self.table.rows([ordinal], ["unit", "row"])[0]
-        part = self._slices[row["unit"]]
+        part = replace(self._slices[row["unit"]], children=self._children(row["unit"]))
         found = list(self._reader.read(part, {row["row"]}))
         if not found:
             raise StorageError("the sample is no longer in the source", where=part.files[0].path)
         return found[0]
+
+    def _children(self, unit: int) -> tuple[int, ...] | None:
+        """How many children each of a unit's samples has, where this run split them."""
+        if not self.has_parents:
+            return None
+        found = self.parents("unit = ? ORDER BY ordinal", unit)
+        return tuple(parent["children"] for parent in found)
+
+    @property
+    def has_parents(self) -> bool:
+        """Whether its samples are the children of a splitter."""
+        return any(level["name"] == "parents" for level in self.summary.get("levels", ()))
+
+    def parents(self, condition: str, *params: Any) -> list[dict[str, Any]]:
+        """The parents that meet a condition (SQL), as `parents.parquet` lists them; none where nothing was split."""
+        if not self.has_parents:
+            return []
+        found: list[dict[str, Any]] = self.query(
+            f"SELECT * FROM parents WHERE {condition}", *params
+        ).to_pylist()
+        return found
 
     @cached_property
     def _slices(self) -> list[Slice]:

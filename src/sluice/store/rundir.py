@@ -55,6 +55,11 @@ class RunDir:
         return self.output / "selection.parquet"
 
     @property
+    def parents(self) -> Location:
+        """All samples that a splitter took apart, with what became of them; there only where one did."""
+        return self.location / "parents.parquet"
+
+    @property
     def report(self) -> Location:
         """The HTML report."""
         return self.location / "report.html"

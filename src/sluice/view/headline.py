@@ -12,6 +12,8 @@ from sluice.view.source import RunLike, rows, yields
 
 FATES = (("kept", "kept"), ("dropped", "dropped"), ("duplicate", "duplicates"), ("failed", "failed"))
 """The fates with the words for many of them, in the order they are shown."""
+PARENT_FATES = (("split", "split"), ("childless", "childless"), ("failed", "failed"))
+"""The same of samples that a splitter took apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ def headline(run: RunLike) -> Html:
 
 def _lead(s: Mapping[str, Any]) -> Html:
     kept = element("strong", number.count(s["kept"]), cls="ink-kept")
-    return join(element("strong", number.count(s["read"])), " samples in, ", kept, " kept.")
+    split = next((level for level in s.get("levels") or () if "childless" in level), None)
+    read = element("strong", number.count(s["read"]))
+    if split is not None:
+        return join(number.count(split["read"]), " samples in, split into ", read, "; ", kept, " kept.")
+    return join(read, " samples in, ", kept, " kept.")
 
 
 def _card(fate: str, words: str, n: int, read: int) -> Html:
@@ -61,13 +67,14 @@ def _equations(s: Mapping[str, Any]) -> Html:
     """Conservation, per level, checked here again rather than believed."""
     lines = [_equation("", s)]
     for level in s.get("levels") or ():
-        if isinstance(level, Mapping) and all(fate in level for fate in ("read", "kept", "failed")):
+        if isinstance(level, Mapping) and {"read", "failed"} <= level.keys():
             lines.append(_equation(str(level.get("level") or level.get("name") or "level"), level))
     return join(*lines)
 
 
 def _equation(level: str, s: Mapping[str, Any]) -> Html:
-    terms = [(words, int(s.get(fate, 0))) for fate, words in FATES]
+    fates = PARENT_FATES if "childless" in s else FATES
+    terms = [(words, int(s.get(fate, 0))) for fate, words in fates]
     holds = int(s["read"]) == sum(n for _, n in terms)
     right = " + ".join(f"{number.count(n)} {words}" for words, n in terms)
     mark = element("span", "✓ nothing lost" if holds else "✗ does not add up", cls="ok" if holds else "wrong")

@@ -147,3 +147,13 @@ def failures(run: RunLike, each: int) -> dict[str, list[str]]:
             GROUP BY 1 ORDER BY 1""",
     )
     return {r["reason"]: r["keys"] for r in found}
+
+
+def parents(run: RunLike, each: int) -> dict[str, list[str]]:
+    """For each reason why samples could not be split the keys of the first."""
+    found = rows(
+        run,
+        f"""SELECT reason, list(key ORDER BY ordinal)[1:{int(each)}] AS keys
+            FROM parents WHERE fate <> 'split' GROUP BY 1 ORDER BY 1""",
+    )
+    return {r["reason"]: r["keys"] for r in found}

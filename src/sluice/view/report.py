@@ -67,6 +67,7 @@ def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
         else None,
         ("time", "Where the time went", account.times(s.get("steps") or (), s.get("cost") or ()))
         if s.get("steps") or s.get("cost")
+        _parents(run),
         else None,
         ("lock", "The lock", account.lock(run.lock_text)),
     ]
@@ -74,6 +75,20 @@ def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
 
 def _section(anchor: str, title: str, body: Html) -> Html:
     return element("section", element("h2", title), body, id=anchor)
+def _parents(run: RunLike) -> tuple[str, str, Html] | None:
+    """Why samples could not be taken apart, where a splitter was to do it."""
+    level = next((each for each in run.summary.get("levels") or () if "childless" in each), None)
+    if level is None or not any(level["reasons"].values()):
+        return None
+    keys = picks.parents(run, each=8)
+    tables = [
+        join(element("h3", fate), account.failures(reasons, keys))
+        for fate, reasons in level["reasons"].items()
+        if reasons
+    ]
+    return "parents", "What could not be split", join(*tables)
+
+
 
 
 def _document(title: str, body: Html) -> str:

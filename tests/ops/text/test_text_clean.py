@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.operator import registry
@@ -82,6 +82,7 @@ def test_quotes_and_forms_are_a_choice() -> None:
 
 
 @given(ANY_TEXT)
+@settings(deadline=None)
 def test_mended_texts_can_be_stored_and_are_in_normal_form(text: str) -> None:
     found = cleaned("text_fix_unicode", text)
     found.encode()
@@ -104,6 +105,7 @@ def test_spaces_and_line_ends_become_even(text: str, wanted: str) -> None:
 
 
 @given(st.one_of(ANY_TEXT, SPACED), st.integers(0, 3))
+@settings(deadline=None)
 def test_even_spaces_stay_and_no_other_character_changes(text: str, blank: int) -> None:
     found = text_fix_whitespace(text, max_blank_lines=blank)
     assert text_fix_whitespace(found, max_blank_lines=blank) == found
@@ -133,6 +135,7 @@ def test_a_link_can_leave_a_mark() -> None:
 
 
 @given(st.one_of(ANY_TEXT, LINKED))
+@settings(deadline=None)
 def test_where_links_are_gone_there_are_none(text: str) -> None:
     found = text_remove_links(text)
     assert text_remove_links(found) == found
@@ -151,6 +154,7 @@ def test_addresses_go(text: str, wanted: str) -> None:
 
 
 @given(st.one_of(ANY_TEXT, ADDRESSED), st.sampled_from(["", "<email>", "[gone]"]))
+@settings(deadline=None)
 def test_where_addresses_are_gone_there_are_none(text: str, replacement: str) -> None:
     found = text_remove_emails(text, replacement=replacement)
     assert list(matches("email", found)) == []
@@ -167,6 +171,7 @@ def test_personal_data_is_replaced_by_its_kind() -> None:
 
 
 @given(st.one_of(ANY_TEXT, ADDRESSED))
+@settings(deadline=None)
 def test_what_was_redacted_holds_no_address_and_stays_as_it_is(text: str) -> None:
     found = text_redact_pii(text)
     assert not any(matches("email", found))
