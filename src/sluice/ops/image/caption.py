@@ -75,9 +75,9 @@ class image_caption:  # noqa: N801 - an operator's name is its class's
     (`…/v1`); nothing is sent anywhere else. `prompt`: default, short, medium, long, or a text file's path. The
     image goes as `format` (JPEG at quality 90, or PNG), scaled down to `max_pixels` (512 x 512: a choice of
     ours). `language` is an ISO 639-1 code. `api_key_env` names the environment variable of the key.
-    `price_per_million_input` and `price_per_million_output` are in USD per million tokens. Each worker has up to `concurrency`
-    requests under way; `requests_per_minute` holds for all together. One try takes `timeout_s` at most, and
-    there are `retries` more, with exponential back-off. `temperature` 0 is greedy.
+    `price_per_million_input` and `price_per_million_output` are in USD per million tokens. Each worker has up
+    to `concurrency` requests under way; `requests_per_minute` holds for all together. One try takes `timeout_s`
+    at most, and there are `retries` more, with exponential back-off. `temperature` 0 is greedy.
     """
 
     def __init__(
