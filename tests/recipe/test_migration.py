@@ -192,3 +192,56 @@ def test_the_command_writes_a_recipe_and_says_what_it_left(tmp_path: Path) -> No
     assert "1 operators carried over" in result.output
     assert "audio_size_filter" in result.output
     assert loads(target.read_text()).source.path == "docs.jsonl"
+
+
+def test_the_older_name_of_the_bound_on_unsafe_pictures_is_carried() -> None:
+    _, found = _carried("image_nsfw_filter: {score_threshold: 0.9, trust_remote_code: false}")
+    assert _rules("image_nsfw_filter: {score_threshold: 0.9}") == ["any(image_nsfw <= 0.9)"]
+    assert found.left == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("{field_key: a, min_value: 0}", ["sample_metadata_number >= 0"]),
+        ("{field_key: a, min_value: -.inf}", []),
+    ],
+)
+def test_a_lowest_value_of_zero_stays_where_values_can_be_below_it(theirs: str, ours: list[str]) -> None:
+    assert _rules(f"specified_numeric_field_filter: {theirs}") == ours
+    (similar,) = _rules("image_text_similarity_filter: {min_score: 0}")
+    assert similar.startswith("mean(image_text_similarity) >= 0 ")
+
+
+def test_a_language_that_a_recipe_leaves_out_is_any_as_it_is_there() -> None:
+    assert _rules("language_id_score_filter: {min_score: 0.6}") == ["text_language_score >= 0.6"]
+
+
+def test_an_operator_without_settings_is_not_that_with_settings_after_it() -> None:
+    assert _rules("alphanumeric_filter", "alphanumeric_filter: {tokenization: true}") == [
+        "text_alphanumeric_ratio >= 0.25",
+        "text_alphanumeric_ratio_2 >= 0.25",
+    ]
+
+
+def test_a_count_beside_a_ratio_is_told() -> None:
+    both = "topk_specified_field_selector: {field_key: __dj__stats__.text_len, top_ratio: 0.5, topk: 3}"
+    assert any("topk: 3" in note for note in _carried(both)[1].left)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "flagged_words_filter: {lang: [en, zh]}",
+        "alphanumeric_filter: {tokenization: [1]}",
+        "image_text_similarity_filter: {reduce_mode: median}",
+        "image_shape_filter: {any_or_all: some}",
+        "text_length_filter: {min_len: long}",
+        "text_length_filter: {min_len: .nan}",
+        "document_minhash_deduplicator: {num_permutations: many}",
+    ],
+)
+def test_settings_that_no_data_juicer_takes_are_named_with_their_line(step: str) -> None:
+    with pytest.raises(RecipeError, match=f"settings of `{step.partition(':')[0]}`") as caught:
+        _carried("text_length_filter", step)
+    assert caught.value.where == "theirs.yaml:5"

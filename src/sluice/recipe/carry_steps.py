@@ -29,7 +29,7 @@ class Carry:
         self._mappers.append({"map": {operator: dict(settings)} if settings else operator})
 
     def measure(self, operator: str, settings: Mapping[str, Any], with_: Mapping[str, Any]) -> str:
-        """Add a measure with settings; the name of its column (a second one with others gets a number)."""
+        """Add a measure where it needs settings; the name of its column (a second one with others gets a number)."""
         wanted = {**settings, **({"with": dict(with_)} if with_ else {})}
         name, number = operator, 1
         while name in self._settings and self._settings[name] != wanted:
@@ -38,7 +38,8 @@ class Carry:
         if name not in self._settings:
             self._settings[name] = wanted
             under = {**wanted, "as": name} if name != operator else wanted
-            self._steps.append(("", {"measure": {operator: under}}))
+            if under:
+                self._steps.append(("", {"measure": {operator: under}}))
         return name
 
     def keep(self, rule: str, nulls: str, name: str) -> None:
@@ -71,7 +72,7 @@ def carry_deduplicator(carry: Carry, name: str, settings: dict[str, Any]) -> boo
     if name in ("document_deduplicator", "document_basic_deduplicator"):
         ours = {"lowercase": settings.pop("lowercase", False)}
         ours["letters_only"] = settings.pop("ignore_non_character", False)
-        column = carry.measure("text_content_hash", ours, {}) if any(ours.values()) else "text_content_hash"
+        column = carry.measure("text_content_hash", ours if any(ours.values()) else {}, {})
         carry.add({"dedup": {"by": column, "name": name}})
     elif name.startswith("document_minhash_deduplicator"):
         _carry_minhash(carry, name, settings)
@@ -136,6 +137,8 @@ def carry_selector(
             return False
         order = "desc" if settings.pop("reverse", True) else "asc"
         carry.add({"top": {"by": by, **dict([next(iter(given.items()))]), "order": order}})
+        if len(given) == 2:
+            carry.tell("left", f"`topk: {given['count']}` beside a ratio")
     else:
         return False
     _refuse_rest(carry, settings)

@@ -44,6 +44,8 @@ class FilterEntry(_Entry):
     fixed: dict[str, Any] = {}
     equals: dict[str, str] = {}
     field_key: str | None = None
+    renamed: dict[str, str] = {}
+    signed: bool = False
     same: tuple[str, ...] = ()
     only: dict[str, Any] = {}
     note: str = ""
@@ -107,7 +109,11 @@ def from_data_juicer(
     for number, entry in enumerate(data["process"]):
         line = document.line(("process", number))
         name, settings = _operator(entry)
-        known = _carry(carry, name, settings)
+        try:
+            known = _carry(carry, name, settings)
+        except (TypeError, ValueError, KeyError, ArithmeticError) as error:
+            what = f"the settings of `{name}` are not as Data-Juicer takes them: {error}"
+            raise RecipeError(what, where=f"{file}:{line}", fix="see its settings there") from error
         found.carried += known
         if not known:
             found.left.append(f"line {line}: `{name}` has no counterpart here")
@@ -134,6 +140,7 @@ def _carry(carry: Carry, name: str, settings: dict[str, Any]) -> bool:
     known = catalogue()
     for each in ("memory", "num_proc", "cpu_required", "mem_required", "accelerator", "batch_size", "np"):
         settings.pop(each, None)  # how it runs there
+    settings.pop("trust_remote_code", None)  # no model's own code ever runs here
     if name in known.filters:
         carry_filter(carry, name, known.filters[name], settings)
         return True
@@ -148,6 +155,9 @@ def carry_filter(carry: Carry, name: str, entry: FilterEntry, settings: dict[str
     """Add the rule of one filter and, where it has settings, the measure they belong to."""
     operator = next(iter(entry.fields))
     ours = dict(entry.fixed)
+    for old, new in entry.renamed.items():
+        if old in settings:
+            settings.setdefault(new, settings.pop(old))
     for theirs, to in entry.settings.items():
         value = settings.pop(theirs, to.default)
         if value is not None:
@@ -158,8 +168,7 @@ def carry_filter(carry: Carry, name: str, entry: FilterEntry, settings: dict[str
     }
     if entry.field_key is not None:
         ours["field"] = str(settings.pop(entry.field_key, "")).removeprefix("meta.")
-    column = carry.measure(operator, ours, of_features) if ours or of_features else operator
-    names = {operator: column}
+    names = {operator: carry.measure(operator, ours, of_features)}
     bounds = _bounds(entry, settings, names)
     if entry.note:
         carry.tell("differs", entry.note)
@@ -186,10 +195,11 @@ def _bounds(
             theirs, default = sides[side]  # type: ignore[index]
             value = settings.pop(theirs, default) if theirs else default
             number = _number(value)
-            if number is not None and not (sign == ">=" and number == 0) and number < 2**53:
+            says_nothing = sign == ">=" and number == 0 and not entry.signed
+            if number is not None and abs(number) < 2**53 and not says_nothing:
                 found.append((names.get(name, name), sign, _written(number, entry.scale)))
     for name, theirs in entry.equals.items():
-        value = settings.pop(theirs, "en")
+        value = settings.pop(theirs, "")
         options = [value] if isinstance(value, str) else list(value or [])
         listed = ", ".join(f"'{each}'" for each in options if each)
         if listed:
@@ -203,13 +213,21 @@ def _written(number: float, scale: float) -> str:
     return repr(int(exact) if exact == int(exact) else exact)
 
 
+_REDUCTIONS = {"avg": "mean", "max": "max", "min": "min"}
+
+
 def _rule(
     entry: FilterEntry, bounds: Iterable[tuple[str, str, str]], settings: dict[str, Any]
 ) -> tuple[str, str]:
     """The rule, and what it does with samples of which nothing is judged."""
     quantifier = settings.pop("any_or_all", entry.items or entry.entities or "any")
+    if quantifier not in ("any", "all"):
+        raise ValueError(f"`any_or_all: {quantifier}`")
     if entry.reduce is not None:
-        how = {"avg": "mean", "max": "max", "min": "min"}[settings.pop("reduce_mode", entry.reduce)]
+        mode = settings.pop("reduce_mode", entry.reduce)
+        if mode not in _REDUCTIONS:
+            raise ValueError(f"`reduce_mode: {mode}`")
+        how = _REDUCTIONS[mode]
         return " and ".join(f"{how}({name}) {sign} {value}" for name, sign, value in bounds), "keep"
     terms = " and ".join(f"{name} {sign} {value}" for name, sign, value in bounds)
     if entry.items is not None and terms:
@@ -223,10 +241,15 @@ _SIZES = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 <<
 
 
 def _number(value: Any) -> float | None:
-    """A bound as a number; sizes are written `10KB` there, in powers of 1024, ratios `9/21` or `9:21`."""
+    """A bound as a number; sizes are written `10KB` there, in powers of 1024, ratios `9/21` or `9:21`.
+
+    None for none; ValueError for what is no number.
+    """
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int | float):
+        if value != value:
+            raise ValueError("a bound that is not a number")
         return value
     text = str(value).strip().lower().replace("ib", "b")
     head = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
@@ -236,7 +259,7 @@ def _number(value: Any) -> float | None:
         number = float(over) / float(under) if slash else float(head)
         return number * _SIZES[unit]
     except (ValueError, KeyError, ZeroDivisionError):
-        return None
+        raise ValueError(f"the bound {value!r}") from None
 
 
 def _carry_mapper(carry: Carry, name: str, entry: MapperEntry, settings: dict[str, Any]) -> None:
