@@ -110,6 +110,7 @@ def why(run: Run, key: str) -> list[dict[str, Any]]:
     for ordinal, row in zip(ordinals, run.table.rows(ordinals), strict=True):
         if key in (row["key"], row["id"]):
             found.append(_explained(run, ordinal, row))
+    found += [_parent(run, parent) for parent in run.parents("key = ? OR id = ? ORDER BY ordinal", key, key)]
     if not found:
         near = run.query("SELECT key FROM samples WHERE contains(key, ?) ORDER BY ordinal LIMIT 3", key)
         names = ", ".join(repr(k) for k in near.column("key").to_pylist())
@@ -119,6 +120,18 @@ def why(run: Run, key: str) -> list[dict[str, Any]]:
             fix=f"did you mean {names}?" if names else "keys are listed in selection.parquet",
         )
     return found
+
+
+def _parent(run: Run, parent: dict[str, Any]) -> dict[str, Any]:
+    """A sample that a splitter took apart: what became of it, and of how many children."""
+    first, count = parent["first_child"], parent["children"]
+    fates = run.query(
+        "SELECT fate, count(*) AS n FROM fates WHERE ordinal >= ? AND ordinal < ? GROUP BY fate ORDER BY fate",
+        first or 0,
+        (first or 0) + count,
+    ).to_pylist()
+    told = {name: parent[name] for name in ("id", "key", "fate", "reason", "detail")}
+    return {**told, "children": count, "children_fates": {row["fate"]: row["n"] for row in fates}}
 
 
 def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
@@ -147,11 +160,11 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
     if fate["duplicate_of"] is not None:
         (kept_twin,) = run.query(
             "SELECT key, id FROM fates WHERE ordinal = ?", fate["duplicate_of"]
-    found += [_parent(run, parent) for parent in run.parents("key = ? OR id = ? ORDER BY ordinal", key, key)]
         ).to_pylist()
     return {
         "id": row["id"],
         "key": row["key"],
+        "parent": _parent_of(run, row["parent"]),
         "fate": fate["fate"],
         "decided_by": fate["rule"],
         "failing": fate["failing"],
@@ -159,18 +172,6 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
         "shard": fate.get("shard"),
         "duplicate_of": kept_twin,
         "similarity": fate["similarity"],
-def _parent(run: Run, parent: dict[str, Any]) -> dict[str, Any]:
-    """A sample that a splitter took apart: what became of it, and of how many children."""
-    first, count = parent["first_child"], parent["children"]
-    fates = run.query(
-        "SELECT fate, count(*) AS n FROM fates WHERE ordinal >= ? AND ordinal < ? GROUP BY fate ORDER BY fate",
-        first or 0,
-        (first or 0) + count,
-    ).to_pylist()
-    told = {name: parent[name] for name in ("id", "key", "fate", "reason", "detail")}
-    return {**told, "children": count, "children_fates": {row["fate"]: row["n"] for row in fates}}
-
-
         "similarity_is": _similarity_is(run, fate["rule"]),
         "duplicates": [
             {
@@ -189,6 +190,13 @@ def _parent(run: Run, parent: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _parent_of(run: Run, id: str | None) -> dict[str, Any] | None:
+    """The sample that a splitter made this one from."""
+    for parent in run.parents("id = ?", id) if id is not None else ():
+        return {"id": parent["id"], "key": parent["key"], "children": parent["children"]}
+    return None
+
+
 def _similarity_is(run: Run, rule: str | None) -> str | None:
     """What the similarity is that a step stored: bits of `distance`, a `cosine`, `identity`; None for others."""
     for number, step in enumerate(run.recipe.steps):
@@ -201,18 +209,7 @@ def _similarity_is(run: Run, rule: str | None) -> str | None:
 def _is_absent(row: dict[str, Any], step: Keep) -> bool:
     """Whether the rule looks at what was never measured of this sample."""
     return any(row.get(f"{found.name}__absent") for found in fields_of(step.parsed.expr))
-        "parent": _parent_of(run, row["parent"]),
 
 
 def _scaled(margin: float | None, scale: float) -> float | None:
     return None if margin is None else margin * scale
-def _parent_of(run: Run, id: str | None) -> dict[str, Any] | None:
-    """The sample that a splitter made this one from."""
-    for parent in run.parents("id = ?", id) if id is not None else ():
-        return {"id": parent["id"], "key": parent["key"], "children": parent["children"]}
-    return None
-
-
-_SIMILARITY_IS = {"bits": "distance", "vector": "cosine", "binary": "jaccard"}
-
-

@@ -65,16 +65,14 @@ def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
         ("failures", "Failures", account.failures(s.get("failures") or {}, picks.failures(run, each=8)))
         if s["failed"]
         else None,
+        _parents(run),
         ("time", "Where the time went", account.times(s.get("steps") or (), s.get("cost") or ()))
         if s.get("steps") or s.get("cost")
-        _parents(run),
         else None,
         ("lock", "The lock", account.lock(run.lock_text)),
     ]
 
 
-def _section(anchor: str, title: str, body: Html) -> Html:
-    return element("section", element("h2", title), body, id=anchor)
 def _parents(run: RunLike) -> tuple[str, str, Html] | None:
     """Why samples could not be taken apart, where a splitter was to do it."""
     level = next((each for each in run.summary.get("levels") or () if "childless" in each), None)
@@ -89,6 +87,8 @@ def _parents(run: RunLike) -> tuple[str, str, Html] | None:
     return "parents", "What could not be split", join(*tables)
 
 
+def _section(anchor: str, title: str, body: Html) -> Html:
+    return element("section", element("h2", title), body, id=anchor)
 
 
 def _document(title: str, body: Html) -> str:
