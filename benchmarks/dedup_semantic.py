@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.ops.dedup.cosine import cosine
+from sluice.ops.dedup.cosine import ALIGNED, cosine
 from sluice.ops.dedup.kmeans import ITERATIONS, Clusters, partition
 from sluice.ops.dedup.products import BlasProducts
 from sluice.ops.dedup.vectors import BLOCK, Vectors, directions
@@ -76,34 +75,38 @@ def blocks(path: Path, dim: int) -> Iterator[NDArray[np.float32]]:
 
 
 def spooled(path: Path, dim: int) -> Vectors:
-    """The vectors as a run has them: in a mapped file."""
+    """The vectors as a run has them: in a file."""
     return Vectors.spooled(blocks(path, dim), dim, path.parent)
 
 
 def find(path: Path, dim: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Deduplicate in this process: seconds, processor seconds, peak memory, facts and pairs."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu = time.perf_counter(), time.process_time()
     pairs = cosine(spooled(path, dim), **settings)
     return {
         "seconds": time.perf_counter() - start,
         "cpu_s": time.process_time() - cpu,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "before_mb": before / 1024,
+        "peak_mb": peak_mb(),
         "facts": dict(pairs.facts),
         "near": len(pairs.within(settings["similarity"])),
         "stored": len(pairs),
     }
 
 
-def bare(found: Clusters, n: int, dim: int) -> float:
-    """Seconds of the products alone that the clusters ask for."""
+def peak_mb() -> float:
+    """This process's peak; `ru_maxrss` would be at least the peak of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def bare(found: Clusters, n: int, dim: int) -> tuple[float, float]:
+    """Seconds, and seconds of the processor, of the products alone that the clusters ask for."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((BLOCK * 2, dim), np.float32)
     centres = rows[:1].repeat(found.count, axis=0)
     sizes = np.bincount(found.nearest[:, 0], minlength=found.count)
     spilt = np.bincount(found.nearest[:, 1:][found.nearest[:, 1:] >= 0], minlength=found.count)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for total in (*[found.trained_on] * ITERATIONS, n):
         for size in _pieces(total):
             rows[:size] @ centres.T
@@ -114,7 +117,7 @@ def bare(found: Clusters, n: int, dim: int) -> float:
             left @ left.T
             for other in (*pieces[k + 1 :], *_pieces(others)):
                 left @ rows[-other:].T
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def _pieces(total: int) -> Iterator[int]:
@@ -122,13 +125,17 @@ def _pieces(total: int) -> Iterator[int]:
         yield min(BLOCK, int(total) - start)
 
 
-def report(found: dict[str, Any], n: int, dim: int, whole: float) -> None:
+def report(found: dict[str, Any], n: int, dim: int, whole: tuple[float, float] | None = None) -> None:
     """Print a line a figure."""
     embeddings = n * dim * 4 / 2**20
     print(f"  seconds              {found['seconds']:.2f} ({found['cpu_s']:.2f} of the processor)")
     print(f"  vectors a CPU-second {n / found['cpu_s']:,.0f} (faiss: {FAISS_VECTORS_PER_CPU_S:,})")
     if whole:
-        print(f"  bare products        {whole:.2f} s: {found['seconds'] / whole:.2f} × as long")
+        wall, cpu = whole
+        print(f"  bare products        {wall:.2f} seconds ({cpu:.2f} of the processor)")
+        print(
+            f"  against them         {found['seconds'] / wall:.2f} × ({found['cpu_s'] / cpu:.2f} × the processor)"
+        )
     print(f"  pairs                {found['near']:,} near, {found['stored']:,} stored; {found['facts']}")
     print(
         f"  peak memory          {found['peak_mb']:.0f} MB, {found['peak_mb'] / embeddings:.2f} × the embeddings"
@@ -158,7 +165,7 @@ def main() -> None:
         settings = {"similarity": options.similarity, "floor": floor, "exact_below": 0}
         for trials in (0, 300):
             found = apart(path, options.dim, {**settings, "trials": trials})
-            whole = 0.0 if trials else bare(_clusters(path, options), options.n, options.dim)
+            whole = None if trials else bare(_clusters(path, options), options.n, options.dim)
             print(" without the certificate" if not trials else " with the certificate")
             report(found, options.n, options.dim, whole)
         if options.exact:
@@ -166,13 +173,13 @@ def main() -> None:
                 file.truncate(options.exact * options.dim * 4)
             print(f"{options.exact:,} of them, exactly")
             exact = apart(path, options.dim, {"similarity": options.similarity, "exact_below": options.exact})
-            report(exact, options.exact, options.dim, 0.0)
+            report(exact, options.exact, options.dim)
 
 
 def _clusters(path: Path, options: argparse.Namespace) -> Clusters:
     of = directions(spooled(path, options.dim))
-    angle = float(np.arccos(options.similarity - STOCK))
-    return partition(of, of.distinct, BlasProducts(), spill=3, angle=angle)
+    reach = ALIGNED * (2 - 2 * (options.similarity - STOCK)) ** 0.5
+    return partition(of, of.distinct, BlasProducts(), spill=8, reach=reach)
 
 
 def apart(path: Path, dim: int, settings: dict[str, Any]) -> dict[str, Any]:

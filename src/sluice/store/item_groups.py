@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.ops.dedup.pairs import IDENTICAL_SCORE, Pairs
+from sluice.ops.dedup.pairs import IDENTICAL_SCORE, Kind, Pairs
 from sluice.store.groups import Groups, Semantics, connected
 
 Rows = NDArray[np.int64]
@@ -31,7 +31,7 @@ def resolve_items(
     before its own has an item near it (`greedy`), or one connected with it by near pairs (`components`);
     copies within one sample do not count. A sample falls if more than the share `drop_above` of its items that
     take part are duplicates; it is then a duplicate of the sample with the nearest of those items (of equally
-    near ones, the preferred), with that pair's score.
+    near ones, the preferred), with that pair's score (of `components` NaN).
     """
     part = part & among[samples]
     graph = _Graph.of(pairs, len(samples), part, semantics)
@@ -41,24 +41,25 @@ def resolve_items(
     items = np.flatnonzero(part & graph.shared[graph.node])
     items = items[np.lexsort((items, order[samples[items]]))]
     counts = np.bincount(samples[part], minlength=len(among))
-    starts = np.flatnonzero(np.r_[True, np.diff(samples[items]) != 0]) if len(items) else items
-    for start, stop in zip(starts, np.r_[starts[1:], len(items)], strict=True):
-        sample, nodes = int(samples[items[start]]), graph.node[items[start:stop]].tolist()
+    for own in np.split(items, np.flatnonzero(np.diff(samples[items])) + 1) if len(items) else ():
+        sample, nodes = int(samples[own[0]]), graph.node[own].tolist()
         met = [found for node in nodes if (found := graph.met(node, holder, order)) is not None]
-        if met and len(met) > drop_above * counts[sample]:
+        if met and len(met) / counts[sample] > drop_above:
             _, _, duplicate_of[sample], score[sample] = min(met)
         else:
             held = np.array(nodes)
             holder[held[holder[held] < 0]] = sample
-    own = np.where(duplicate_of >= 0, duplicate_of, np.arange(len(among)))
-    return Groups(duplicate_of, score, np.where(among, own, -1))
+    group = np.where(duplicate_of >= 0, duplicate_of, np.arange(len(among)))
+    return Groups(duplicate_of, score, np.where(among, group, -1))
 
 
 @dataclass(frozen=True)
 class _Graph:
     """Items as nodes (identical ones are one), with the near nodes of each in both directions."""
 
-    kind: str
+    kind: Kind
+    own_score: float
+    """The score of two items of one node; NaN where it joins items that may be no pair themselves."""
     node: Rows
     """[m] each item's node."""
     shared: Mask
@@ -69,7 +70,6 @@ class _Graph:
 
     @classmethod
     def of(cls, pairs: Pairs, count: int, part: Mask, semantics: Semantics) -> _Graph:
-        here = part[pairs.a] & part[pairs.b]
         # A star's first item may take no part: the others are identical all the same.
         node = connected(count, pairs.a[pairs.identical], pairs.b[pairs.identical])
         alive = np.zeros(count, bool)
@@ -81,22 +81,22 @@ class _Graph:
             node = connected(count, a, b)[node]
             a = b = a[:0]
             score = score[:0]
+        own_score = IDENTICAL_SCORE[pairs.kind] if semantics == "greedy" else np.nan
         at, to, both = np.r_[a, b], np.r_[b, a], np.r_[score, score]
         sort = np.argsort(at, kind="stable")
         shared = np.bincount(node[part], minlength=count) > 1
         shared[at] = True
         start = np.searchsorted(at[sort], np.arange(count + 1))
-        return cls(pairs.kind, node, shared, start, to[sort], both[sort])
+        return cls(pairs.kind, own_score, node, shared, start, to[sort], both[sort])
 
     def met(self, node: int, holder: Rows, order: Rows) -> tuple[float, int, int, float] | None:
         """The nearest kept item of a node: (how far, rank of its sample, its sample, score); None where none."""
-        found = []
-        if holder[node] >= 0:
-            # Of a component the pair itself may be no near one: its score is not known.
-            score = IDENTICAL_SCORE[self.kind]  # type: ignore[index]  # a kind of pairs
-            found.append((score, int(holder[node])))
+        away = 1.0 if self.kind == "hamming" else -1.0
         near = slice(self.start[node], self.start[node + 1])
         held = holder[self.to[near]]
-        found += [(float(s), int(h)) for s, h in zip(self.score[near], held, strict=True) if h >= 0]
-        away = 1.0 if self.kind == "hamming" else -1.0
-        return min(((away * s, int(order[h]), h, s) for s, h in found), default=None)
+        found = [
+            (away * float(s), int(h), float(s)) for s, h in zip(self.score[near], held, strict=True) if h >= 0
+        ]
+        if holder[node] >= 0:
+            found.append((away * IDENTICAL_SCORE[self.kind], int(holder[node]), self.own_score))
+        return min(((far, int(order[h]), h, score) for far, h, score in found), default=None)

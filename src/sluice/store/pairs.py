@@ -117,7 +117,7 @@ def _compare(entries: Entries, part: Mask, instance: Instance, folder: Location,
     Parts(folder).save(name, columns, {})
     (folder / f"{name}.compared").write(np.packbits(part).tobytes())
     threshold = next((instance.settings[n] for n in THRESHOLDS if n in instance.settings), None)
-    about = {
+    about: dict[str, Any] = {
         "kind": pairs.kind,
         "unmatched": pairs.unmatched,
         "threshold": threshold,
@@ -127,7 +127,7 @@ def _compare(entries: Entries, part: Mask, instance: Instance, folder: Location,
     }
     (folder / f"{name}.json").write(json.dumps(about, indent=1).encode())  # last: now it is whole
     (folder / name).delete_tree()
-    return Compared(pairs, part.copy(), name, folder)
+    return Compared(replace(pairs, bound=about["bound"]), part.copy(), name, folder)
 
 
 def _scratch(folder: Location) -> Any:

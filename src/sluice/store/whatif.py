@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
+
+from pydantic import ValidationError
 
 from sluice.errors import MissingError, UsageError
 from sluice.operator import registry
 from sluice.plan import leading_steps
+from sluice.plan.dedup import threshold_of
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import Dedup, DropItems, Keep
+from sluice.recipe.steps import Dedup, DropItems, Keep, Step
 from sluice.store.decide import decide
 from sluice.store.fates import Fates, step_name
 from sluice.store.opened import Run
 
 
 def with_rules(recipe: Recipe, rules: Sequence[str]) -> Recipe:
-    """The recipe with these rules in place of its own, where its first one stood; its other steps stay."""
+    """The recipe with these rules in place of its own, where its first one stood; its other steps stay.
+
+    Without any rule its own stay.
+    """
+    if not rules:
+        return recipe
     # Without a rule of its own: after the mappers through whose new versions all was measured.
     start = leading_steps(recipe.steps)
     first = next((n for n, step in enumerate(recipe.steps) if isinstance(step, Keep)), start)
@@ -29,14 +37,43 @@ def with_rules(recipe: Recipe, rules: Sequence[str]) -> Recipe:
     return recipe.replace(steps=(*others[0], *ours, *others[1]))
 
 
-def what_if(run: Run, rules: Sequence[str]) -> Fates:
-    """The fates under other rules, from stored columns alone: no media is read, nothing is written.
+def with_thresholds(recipe: Recipe, thresholds: Mapping[str, float]) -> Recipe:
+    """The recipe with these thresholds in its `dedup` steps, by the column that they compare.
 
-    Duplicates are resolved anew among the new survivors by the stored pairs; `never_compared` counts those
-    that no stored comparison covers. Raises RuleError for a wrong rule, MissingError for a field that this
-    run never measured, or not of samples that these rules ask about.
+    Raises UsageError where no step compares a column by a threshold.
     """
-    recipe = with_rules(run.recipe, rules)
+    steps = list(recipe.steps)
+    for by, threshold in thresholds.items():
+        which = [n for n, s in enumerate(steps) if isinstance(s, Dedup) and s.by == by and threshold_of(s)]
+        if not which:
+            known = [s.by for s in steps if isinstance(s, Dedup) and threshold_of(s)]
+            raise UsageError(
+                f"no step of this run removes near duplicates by {by!r}",
+                fix=f"it compares {', '.join(map(repr, known))}" if known else "its recipe has no such step",
+            )
+        for number in which:
+            steps[number] = _cut_at(steps[number], threshold)
+    return recipe.replace(steps=tuple(steps))
+
+
+def _cut_at(step: Step, threshold: float) -> Step:
+    (name,) = threshold_of(step) if isinstance(step, Dedup) else ("",)
+    data = step.payload(full=True) | {name: threshold}
+    try:
+        return Dedup.model_validate({**data, "at": step.at})
+    except ValidationError as error:
+        raise UsageError(f"{threshold:g} cannot be a {name}: {error.errors()[0]['msg']}") from None
+
+
+def what_if(run: Run, rules: Sequence[str], thresholds: Mapping[str, float] | None = None) -> Fates:
+    """The fates under other rules, from stored columns alone: no media is read.
+
+    `thresholds` of `dedup` steps go by the column that is compared. Duplicates are resolved anew among the new
+    survivors by the stored pairs; `never_compared` counts those that no stored comparison covers. Raises
+    RuleError for a wrong rule, MissingError for a field that this run never measured, or not of samples that
+    these rules ask about, and for a threshold below which no pairs were stored.
+    """
+    recipe = with_thresholds(with_rules(run.recipe, rules), thresholds or {})
     fields = field_types(run)
     checked = Fields(fields, {m: count > 1 for m, count in run.table.max_items.items()})
     parsed: dict[int, Rule] = {}
@@ -197,12 +234,16 @@ def _parent_of(run: Run, id: str | None) -> dict[str, Any] | None:
     return None
 
 
+_SIMILARITY_IS = {"bits": "distance", "vector": "cosine", "binary": "jaccard"}
+
+
 def _similarity_is(run: Run, rule: str | None) -> str | None:
-    """What the similarity is that a step stored: bits of `distance`, a `cosine`, `identity`; None for others."""
+    """What the similarity is that a step stored: bits of `distance`, a `cosine`, a `jaccard` similarity, or
+    `identity`; None for others."""
     for number, step in enumerate(run.recipe.steps):
         if isinstance(step, Dedup) and step_name(number, step) == rule:
             column = run.table.columns.get(step.by)
-            return {"bits": "distance", "vector": "cosine"}.get(column.kind if column else "", "identity")
+            return _SIMILARITY_IS.get(column.kind if column else "", "identity")
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sluice.view import number
 from sluice.view.html import Html, element, isolated, join
 from sluice.view.picks import DuplicateGroup, DuplicateRule, Pick
@@ -11,12 +13,12 @@ GROUPS, EACH_GROUP, KEPT = 8, 3, 24
 """Groups shown a deduplicating step, copies shown a group, and kept samples shown."""
 
 
-def duplicates(found: list[DuplicateRule], tiles: Tiles) -> Html:
-    """What was removed as a duplicate, beside what stays."""
-    return join(*(_rule(rule, tiles) for rule in found))
+def duplicates(found: list[DuplicateRule], tiles: Tiles, how: Mapping[str, str]) -> Html:
+    """What was removed as a duplicate, beside what stays; `how` it was found, by the rule's name."""
+    return join(*(_rule(rule, tiles, how.get(rule.name, "")) for rule in found))
 
 
-def _rule(rule: DuplicateRule, tiles: Tiles) -> Html:
+def _rule(rule: DuplicateRule, tiles: Tiles, how: str) -> Html:
     text = f"{number.count(rule.removed)} removed, copies of {number.count(rule.originals)} others."
     if len(rule.groups) < rule.originals:
         text += f" Shown: {len(rule.groups)} groups, the least alike first."
@@ -25,6 +27,7 @@ def _rule(rule: DuplicateRule, tiles: Tiles) -> Html:
         "article",
         element("h3", isolated(rule.name or "duplicates")),
         element("p", text, cls="effect"),
+        *([element("p", how, cls="note")] if how else []),
         element("div", *groups, cls="groups"),
     )
 

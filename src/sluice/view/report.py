@@ -10,6 +10,7 @@ from typing import Any
 import sluice
 from sluice.storage import Location
 from sluice.view import account, gallery, headline, judged, picks
+from sluice.view.comparison import told
 from sluice.view.html import Html, element, join
 from sluice.view.source import RunLike, column_types
 from sluice.view.tiles import Tiles
@@ -52,13 +53,14 @@ def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
     s = run.summary
     texts = {rule.name: rule.text for rule in run.rules}
     repeated = picks.duplicates(run, texts, gallery.GROUPS, gallery.EACH_GROUP)
+    how = {each["name"]: told(each) for each in s.get("comparisons") or ()}
     gates = headline.gates(run, [rule.name for rule in repeated])
     table = headline.yield_table(run)
     panels = judged.panels(run, tiles, column_types(run))
     return [
         ("flow", "What each step took", join(headline.waterfall(int(s["read"]), gates), table)),
         ("rules", "Rules and their cuts", join(judged.legend(), panels)) if panels else None,
-        ("duplicates", "Duplicates", gallery.duplicates(repeated, tiles)) if repeated else None,
+        ("duplicates", "Duplicates", gallery.duplicates(repeated, tiles, how)) if repeated else None,
         ("kept", "A sample of what was kept", gallery.kept(picks.kept_at_random(run, gallery.KEPT), tiles))
         if s["kept"]
         else None,

@@ -20,6 +20,10 @@ from sluice.ops.dedup.pairs import Pairs, assemble
 from sluice.ops.dedup.products import DeviceName, Products, products_on
 from sluice.ops.dedup.vectors import Column, Directions, directions, vectors_of
 
+ALIGNED = 0.5
+"""How much of the way between two near vectors is taken to lie along the line between two centroids: all of it could,
+but then every vector of an embedding would be compared with the few clusters that are near to all."""
+
 PARTS = 64
 """Pieces of the work that are kept when they are done."""
 
@@ -35,7 +39,7 @@ def cosine(
     floor: Annotated[float | None, Field(ge=-1, le=1)] = None,
     exact_below: Annotated[int, Field(ge=0)] = 100_000,
     clusters: Annotated[int | None, Field(ge=1)] = None,
-    spill: Annotated[int, Field(ge=0)] = 3,
+    spill: Annotated[int, Field(ge=0)] = 8,
     trials: Annotated[int, Field(ge=0)] = 300,
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0,
     device: DeviceName = "auto",
@@ -49,7 +53,7 @@ def cosine(
 
     Up to `exact_below` different vectors every pair is compared: n² / 2 · dim multiplications. Beyond that
     spherical k-means on a sample makes `clusters` (default: the square root of n), and a vector is compared
-    with those of its own cluster and of its next `spill` ones that can hold a neighbour of it (as SemDeDup,
+    with those of its own cluster and, where it lies near a border, of up to `spill` others (as SemDeDup,
     Abbas et al., 2023, arXiv:2303.09540, but neighbours across a border are seen). A recall certificate says
     how much that hides: random vectors are compared with all others, until `trials` have a true neighbour
     (or 20,480 are drawn), and the Clopper-Pearson bound of 95 % is given; 0 turns it off.
@@ -74,8 +78,8 @@ def cosine(
         facts["method"] = "exact"
     else:
         keep = checkpoints or Forgetful()
-        angle = math.acos(min(1.0, max(-1.0, least)))
-        found = _clustered(of, rows, products, clusters, spill, angle, keep)
+        reach = ALIGNED * math.sqrt(2 - 2 * least)
+        found = _clustered(of, rows, products, clusters, spill, reach, keep)
         _compare_clusters(comparison, found, keep)
         facts |= {"method": "clusters", "clusters": found.count, "spill": spill}
         facts["trained_on"] = found.trained_on
@@ -118,7 +122,7 @@ def _clustered(
     products: Products,
     count: int | None,
     spill: int,
-    angle: float,
+    reach: float,
     checkpoints: Checkpoints,
 ) -> Clusters:
     known = checkpoints.load("clusters")
@@ -127,7 +131,7 @@ def _clustered(
         nearest: Any = columns["nearest"]
         cosines: Any = columns["cosine"]
         return Clusters(rows, nearest, cosines, facts["count"], facts["trained_on"])
-    found = partition(of, rows, products, count=count, spill=spill, angle=angle)
+    found = partition(of, rows, products, count=count, spill=spill, reach=reach)
     facts = {"count": found.count, "trained_on": found.trained_on}
     checkpoints.save("clusters", {"nearest": found.nearest, "cosine": found.cosine}, facts)
     return found

@@ -71,14 +71,15 @@ def partition(
     *,
     count: int | None = None,
     spill: int = 0,
-    angle: float = math.pi,
+    reach: float = 2.0,
 ) -> Clusters:
     """Cluster rows (all with a direction, no two the same), and give each its nearest few clusters.
 
     Trained on a sample: the `TRAINED_ON` · count rows of least luck. A row gets at most `spill` clusters
-    beside its own, and none that a row within `angle` (radians) of it cannot belong to: if x and y are that
-    near and y belongs to c, the angle of x and c is at most that of x and its own centroid + 2 · `angle` (the
-    triangle inequality, used twice).
+    beside its own, and those only to whose centroid it is nearly as near as to its own: with u the unit
+    centroids, x · u_own - x · u_other ≤ `reach` / 2 · |u_own - u_other|. If two rows are at most `reach` apart
+    (|x - y|) and belong to different clusters, the sum of their two differences is at most `reach` ·
+    |u_own - u_other|, so that at least one of them is given the other's cluster, unless `spill` cuts it off.
     """
     count = min(count or default_count(len(rows)), max(1, len(rows)))
     drawn = rows[np.argsort(of.luck[rows], kind="stable")[: TRAINED_ON * count]]
@@ -86,24 +87,18 @@ def partition(
     nearest = np.full((len(rows), min(spill, count - 1) + 1), -1, np.int32)
     cosine = np.empty(len(rows), np.float32)
     lengths, held = _lengths(centroids), products.hold(centroids)
+    apart = _distances(centroids, lengths)
+    # In products on the grid, with something to spare for lengths that rounding changed.
+    slack = reach / 2 * float(apart.max()) * _GRID**2 * 1.1 + 2 * _GRID * math.sqrt(of.vectors.dim)
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)
         grid = _on_grid(of, rows[part])
-        which, product = products.nearest(products.hold(grid), held, nearest.shape[1])
+        which, product = products.nearest(products.hold(grid), held, nearest.shape[1], slack)
         near = product / (_lengths(grid)[:, None] * lengths[which])
-        nearest[part] = np.where(near >= _reach(near[:, :1], angle), which, -1)
+        close = near[:, :1] - near <= reach / 2 * apart[which[:, :1], which]
+        nearest[part] = np.where(close, which, -1)
         cosine[part] = near[:, 0]
     return Clusters(rows, nearest, cosine, count, len(drawn))
-
-
-def _reach(own: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
-    """The cosine of the angle whose cosine is `own`, plus twice `angle`; -2 where that is more than half a turn."""
-    own = own.clip(-1, 1)
-    if 2 * angle >= math.pi:
-        return np.full_like(own, -2)
-    further = own * math.cos(2 * angle) - np.sqrt(1 - own * own) * math.sin(2 * angle)
-    reach: NDArray[np.float64] = np.where(own > -math.cos(2 * angle), np.minimum(further, own), -2)
-    return reach
 
 
 def _on_grid(of: Directions, rows: Rows) -> NDArray[np.float32]:
@@ -113,6 +108,13 @@ def _on_grid(of: Directions, rows: Rows) -> NDArray[np.float32]:
 def _lengths(grid: NDArray[np.float32]) -> NDArray[np.float64]:
     lengths: NDArray[np.float64] = np.sqrt((grid.astype(np.float64) ** 2).sum(axis=1))
     return lengths
+
+
+def _distances(grid: NDArray[np.float32], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[k, k] how far apart the ends of unit vectors in these directions are."""
+    cosines = (grid @ grid.T) / np.outer(lengths, lengths)
+    distances: NDArray[np.float64] = np.sqrt((2 - 2 * cosines).clip(0))
+    return distances
 
 
 def _trained(sample: NDArray[np.float32], count: int, products: Products) -> NDArray[np.float32]:

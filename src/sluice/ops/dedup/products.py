@@ -26,10 +26,13 @@ class Products(Protocol):
     def near(self, left: Any, right: Any, least: float) -> tuple[Rows, Rows]:
         """The rows of two held matrices whose product is at least `least`, by the left row, then the right."""
 
-    def nearest(self, rows: Any, centres: Any, count: int) -> tuple[NDArray[np.int64], Matrix]:
+    def nearest(
+        self, rows: Any, centres: Any, count: int, slack: float = np.inf
+    ) -> tuple[NDArray[np.int64], Matrix]:
         """[n, count] the centres with the highest products with each row, highest first, and those products.
 
-        Of equal products the first centre comes first.
+        Of equal products the first centre comes first. Those more than `slack` below a row's highest may be
+        left out: -1, with a product of -inf.
         """
 
 
@@ -65,16 +68,22 @@ class BlasProducts:
         hit = np.flatnonzero(left @ right.T >= np.float32(least))
         return hit // len(right), hit % len(right)
 
-    def nearest(self, rows: Matrix, centres: Matrix, count: int) -> tuple[NDArray[np.int64], Matrix]:
+    def nearest(
+        self, rows: Matrix, centres: Matrix, count: int, slack: float = np.inf
+    ) -> tuple[NDArray[np.int64], Matrix]:
         """See `Products`."""
         product = rows @ centres.T
-        line = np.arange(len(rows))
-        which = np.empty((len(rows), count), np.int64)
-        value = np.empty((len(rows), count), np.float32)
-        for place in range(count):  # a few passes of `argmax` are many times faster than one partition
-            which[:, place] = product.argmax(axis=1)
-            value[:, place] = product[line, which[:, place]]
-            product[line, which[:, place]] = -np.inf
+        which = np.full((len(rows), count), -1, np.int64)
+        value = np.full((len(rows), count), -np.inf, np.float32)
+        left = np.arange(len(rows))
+        for place in range(count):  # a few passes of `argmax` are faster than one partition
+            line = np.arange(len(left))
+            best = product.argmax(axis=1)
+            which[left, place], value[left, place] = best, product[line, best]
+            product[line, best] = -np.inf
+            near = value[left, place] >= value[left, 0] - np.float32(slack)
+            if near.sum() < len(near) / 2:  # few rows lie near a border: the others need no further pass
+                left, product = left[near], product[near]
         return which, value
 
 
@@ -100,7 +109,9 @@ class TorchProducts:
         found = self._torch.nonzero(left @ right.T >= float(np.float32(least))).cpu().numpy()
         return found[:, 0], found[:, 1]
 
-    def nearest(self, rows: Any, centres: Any, count: int) -> tuple[NDArray[np.int64], Matrix]:
+    def nearest(
+        self, rows: Any, centres: Any, count: int, slack: float = np.inf
+    ) -> tuple[NDArray[np.int64], Matrix]:
         """See `Products`."""
         product = rows @ centres.T
         which, value = [], []

@@ -1,9 +1,10 @@
-"""Vectors of which there may be more than memory: in an array, or in a file that is mapped and let go again."""
+"""Vectors of which there may be more than memory: in an array, or in a file of which a few are read at a time."""
 
 from __future__ import annotations
 
-import mmap
+import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,44 +22,58 @@ from sluice.ops.dedup.identical import first_vectors
 BLOCK = 4096
 """Rows looked at together: against as many others 64 MB of cosines."""
 
-_HELD_BYTES = 64 << 20  # of a mapped file, before its pages are let go
 _NARROW = 1024  # rows made wide (double precision) at a time: they stay in the processor's cache
 
 
 class Vectors:
-    """Single-precision vectors [n, dim], read by rows."""
+    """Single-precision vectors [n, dim], read by rows: from memory, or from a file.
 
-    def __init__(self, matrix: NDArray[np.float32], mapped: mmap.mmap | None = None) -> None:
-        self._matrix, self._mapped, self._held = matrix, mapped, 0
+    The file is read, not mapped: for each page that is looked at a kernel may map, and count as this process's
+    memory, hundreds of kilobytes around it.
+    """
+
+    def __init__(self, matrix: NDArray[np.float32]) -> None:
+        self._matrix: NDArray[np.float32] | None = matrix
+        self._length, self.dim = matrix.shape
+        self._file = -1
 
     @classmethod
     def spooled(cls, blocks: Iterable[NDArray[np.float32]], dim: int, folder: Path | None = None) -> Vectors:
         """Vectors put into an unnamed file in `folder` (default: the system's), which ends with this object."""
+        found = cls(np.empty((0, dim), np.float32))
         with cast(IO[bytes], tempfile.TemporaryFile(dir=folder)) as file:
             for block in blocks:
                 file.write(np.ascontiguousarray(block, np.float32).data)
+                found._length += len(block)
             file.flush()
-            if not file.tell():
-                return cls(np.empty((0, dim), np.float32))
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return cls(np.frombuffer(mapped, np.float32).reshape(-1, dim), mapped)
+            found._file = os.dup(file.fileno())
+        weakref.finalize(found, os.close, found._file)
+        found._matrix = None
+        return found
 
     def __len__(self) -> int:
-        return len(self._matrix)
-
-    @property
-    def dim(self) -> int:
-        """Numbers in a vector."""
-        return int(self._matrix.shape[1])
+        return int(self._length)
 
     def take(self, rows: Rows | slice) -> NDArray[np.float32]:
-        """These rows, read-only."""
-        found = self._matrix[rows]
-        if self._mapped is not None:
-            self._held += found.nbytes
-            if self._held > _HELD_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-                self._mapped.madvise(mmap.MADV_DONTNEED)  # the file keeps them; memory need not
-                self._held = 0
+        """These rows, not to be written to."""
+        if self._matrix is not None:
+            return self._matrix[rows]
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            return self._run(start, stop)
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            return self._run(int(rows[0]), int(rows[-1]) + 1)
+        found = np.empty((len(rows), self.dim), np.float32)
+        size = found.itemsize * self.dim
+        for place, row in enumerate(rows.tolist()):
+            os.preadv(self._file, [found[place]], row * size)
+        return found
+
+    def _run(self, start: int, stop: int) -> NDArray[np.float32]:
+        found = np.empty((stop - start, self.dim), np.float32)
+        size, done = found.itemsize * self.dim, 0
+        while done < found.nbytes:  # one call reads 2 GB at most
+            done += os.preadv(self._file, [found.data.cast("B")[done:]], start * size + done)
         return found
 
     def blocks(self, rows: int = BLOCK) -> Iterator[tuple[int, NDArray[np.float32]]]:
