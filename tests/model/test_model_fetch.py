@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -182,6 +183,16 @@ def test_a_repository_that_is_not_there_is_told_of(hub: Hub) -> None:
     assert code == 1
     assert "could not be fetched" in str(document["error"])
     assert cli("fetch", "no model")[0] == 2
+
+
+def test_a_hub_that_does_not_answer_is_told_of() -> None:
+    with socket.socket() as nobody:  # bound and never listening: connections are refused
+        nobody.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        code, _, said = cli("fetch", "acme/tiny", HF_ENDPOINT=endpoint)
+    assert code == 1
+    assert "could not be fetched" in said
+    assert "Traceback" not in said
 
 
 def test_cards_say_where_from_and_under_which_licence() -> None:

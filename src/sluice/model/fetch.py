@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from sluice.errors import MissingError, StorageError, UsageError
+from sluice.errors import MissingError, SluiceError, StorageError, UsageError
 from sluice.model.cards import Card, cards
 from sluice.model.files import digests_folder, models_folder
 from sluice.model.integrity import FETCHED, flaws, sha256
@@ -88,7 +88,9 @@ def _from_hub(card: Card, repository: str, revision: str, partial: Path) -> dict
         listed = {entry.path: entry for entry in tree if hasattr(entry, "size")}
         wanted = _wanted(card, list(listed))
         hub.snapshot_download(repository, revision=commit, local_dir=partial, allow_patterns=wanted)
-    except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError, OSError, ValueError) as error:
+    except SluiceError:
+        raise
+    except Exception as error:  # the client's own, and those of the HTTP library beneath it
         first = str(error).strip().partition("\n")[0]
         raise StorageError(
             f"the model {card.name!r} could not be fetched: {type(error).__name__}: {first}",
