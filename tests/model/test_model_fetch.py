@@ -189,9 +189,9 @@ def test_a_hub_that_does_not_answer_is_told_of() -> None:
     with socket.socket() as nobody:  # bound and never listening: connections are refused
         nobody.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        code, _, said = cli("fetch", "acme/tiny", HF_ENDPOINT=endpoint)
+        code, document, said = cli("fetch", "acme/tiny", HF_ENDPOINT=endpoint)
     assert code == 1
-    assert "could not be fetched" in said
+    assert "could not be fetched" in str(document)
     assert "Traceback" not in said
 
 
