@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
+from sluice.ops.image.borders import inside
 from sluice.ops.image.pixels import LIBRARIES, SmallGray
 
 
@@ -21,12 +20,5 @@ def image_flat_border_ratio(
     for a constant picture; a 4:3 picture in a 16:9 frame gives 0.25. Seen at small size: bars thinner than
     about one per cent of the shorter side escape.
     """
-    top, bottom = _inner(small_gray, 1, tolerance)
-    left, right = _inner(small_gray[top:bottom], 0, tolerance) if bottom > top else (0, 0)
+    left, top, right, bottom = inside(small_gray, tolerance)
     return 1.0 - (bottom - top) * (right - left) / small_gray.size
-
-
-def _inner(luma: NDArray[np.uint8], axis: int, tolerance: int) -> tuple[int, int]:
-    """First and past-the-last line that is not flat; `axis` is the one each line runs along."""
-    busy = np.flatnonzero(luma.max(axis=axis) - luma.min(axis=axis) > tolerance)
-    return (int(busy[0]), int(busy[-1]) + 1) if busy.size else (0, 0)

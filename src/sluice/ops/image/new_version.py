@@ -16,6 +16,7 @@ _EXTENSIONS: dict[Encoding, tuple[str, ...]] = {
     "jpeg": ("jpg", "jpeg", "jpe", "jfif"),
     "png": ("png",),
     "webp": ("webp",),
+    "avif": ("avif", "avifs"),
 }
 
 
@@ -25,13 +26,19 @@ def own_encoding(format_name: str) -> Encoding | None:
 
 
 def with_pixels(
-    item: Item, rgb: NDArray[np.uint8], encoding: Encoding, *, encoded: bytes, quality: int
+    item: Item,
+    rgb: NDArray[np.uint8],
+    encoding: Encoding,
+    *,
+    encoded: bytes,
+    quality: int,
+    exif: bytes | None = None,
 ) -> Item:
     """The item with these pixels [H, W, 3], in this encoding, under a name with an extension that belongs to it.
 
-    An RGB colour profile of the old version (`encoded`) stays. `quality` is that of JPEG and WebP.
+    An RGB colour profile of the old version (`encoded`) stays. `quality` is that of JPEG, WebP and AVIF.
     """
-    data = encode(rgb, encoding, quality=quality, profile=rgb_profile(encoded))
+    data = encode(rgb, encoding, quality=quality, profile=rgb_profile(encoded), exif=exif)
     return replace(
         item, name=_renamed(item.name, encoding), content_type=f"image/{encoding}", media=Media(data=data)
     )
