@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import caption_server
 import onnx_files
 import tiny_models
@@ -39,9 +41,18 @@ REQUIRED: dict[str, Callable[[Path], dict[str, Any]]] = {
         "model": onnx_files.mean_classifier(folder / "classifier.onnx"),
         "label": 0,
     },
+    "image_reference_similarity": lambda folder: {"reference": _vectors(folder, tiny_models.CLIP_SIZE)},
+    "text_reference_similarity": lambda folder: {"reference": _vectors(folder, 32)},
+    "sample_rename_metadata": lambda folder: {"names": {"width": "width_px"}},
     "image_caption": lambda folder: {"url": caption_server.standing(), "model": "describer"},
 }
 """By the name of an operator, the settings for which it has no defaults."""
+
+
+def _vectors(folder: Path, size: int) -> str:
+    path = folder / f"reference-{size}.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(5, size)).astype(np.float32))
+    return str(path)
 
 
 def bind(name: str, folder: Path) -> Instance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -55,7 +56,8 @@ def _made() -> tuple[Sample, ...]:
 def _sample(key: str, pictures: Sequence[bytes]) -> Sample:
     texts = (f"A picture of {key}: the quick brown fox jumps over the lazy dog, twice in {len(key)} days.",)
     images = [Item("image", media=Media(data=data)) for data in pictures]
-    metadata = Item("metadata", name="json", text='{"width": 640, "licence": "CC0-1.0"}')
+    stated = {"width": 640, "licence": "CC0", "url": "https://a.example/b", "opt_out_date": "2025-03-31"}
+    metadata = Item("metadata", name="json", text=json.dumps(stated))
     return Sample(id=key, key=key, items=(*images, *(Item("text", text=text) for text in texts), metadata))
 
 
