@@ -157,7 +157,8 @@ r.yaml:10: `steps.6.sample`: `sample` takes either `fraction` or `count`
   → sample: {fraction: 0.5, seed: 7}
 r.yaml:11: `steps.7.keep` must be a text, not 5
 r.yaml:12: `steps.8` is not a step
-  → write one of measure, map, split, keep, drop_items, dedup, sample, top, quantile, balance, frequency, mixture, then what it takes: \
+  → write one of measure, map, split, keep, drop_items, dedup, sample, top, quantile, balance, \
+frequency, mixture, then what it takes: \
 - keep: image_width_px >= 256
 r.yaml:13: `steps.9.dedup`: `distance` and `similarity` exclude each other
   → `distance` is for hashes (bits), `similarity` for vectors (cosine); keep one

@@ -10,6 +10,7 @@ import pytest
 
 from sluice.dataset import Dataset, read
 from sluice.errors import RecipeError, RuleError
+from sluice.operator import registry
 from sluice.recipe import Fields, FieldType, Keep, Recipe, SampleStep, check, load, loads
 from sluice.recipe.quantities import parse_size, print_size
 from sluice.recipe.ready import ready_recipes
@@ -119,11 +120,11 @@ def test_sizes(text: str | int, size_bytes: int, shortest: str | int) -> None:
     assert print_size(size_bytes) == shortest
 
 
-NUMBERS = """width_px height_px aspect_ratio size_bytes sharpness sharpness_normalised exposure overexposed_ratio
-underexposed_ratio contrast colourfulness saturation entropy noise blockiness flat_border_ratio qrcode_area_ratio"""
-TYPES = {f"image_{name}": FieldType(f"image_{name}", "number", "item", "image") for name in NUMBERS.split()}
-TYPES |= {name: FieldType(name, "number", "item", "text") for name in ("text_length", "text_word_count")}
-TYPES |= {"image_animated": FieldType("image_animated", "bool", "item", "image")}
+TYPES = {
+    output.name: FieldType(output.name, output.kind, "item" if spec.modality else "sample", spec.modality)
+    for spec in registry()
+    for output in spec.outputs
+}
 
 
 @pytest.mark.parametrize("name", sorted(ready_recipes()))

@@ -54,7 +54,10 @@ At = Annotated[SkipValidation[Position], Field(default=Position(), exclude=True,
 class Part(BaseModel):
     """Base of everything in a recipe: frozen, and no key of it goes unread."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # Infinite settings stay what they are in plain data; they would become null.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants"
+    )
 
 
 class Step(Part):

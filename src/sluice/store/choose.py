@@ -193,7 +193,8 @@ def _preference(step: Balance, left: Left) -> NDArray[Any]:
     picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
     found = left.table.connect().sql(f"SELECT id, {', '.join(picked)} FROM samples").to_arrow_table()
     columns = {name: found.column(f"f{k}") for k, name in enumerate(names)}
-    return keep_order(columns, found.column("id"), step.keep_by)
+    one = np.zeros(len(found), np.int64)  # no source order: of equal ones the lower id stays
+    return keep_order(columns, found.column("id"), step.keep_by, source=one)
 
 
 def _frequency(step: Frequency, left: Left) -> Mask:
