@@ -59,12 +59,19 @@ def test_word_repetition_is_that_of_its_definition(words: list[str], n: int) -> 
     assert text_word_repetition(words, n=n) == pytest.approx(expected, abs=1e-12)
 
 
-@given(FEW_WORDS.filter(bool), st.integers(1, 12))
-def test_runs_have_equal_ranks_exactly_where_they_are_equal(words: list[str], n: int) -> None:
-    n = min(n, len(words))
-    ranks = ngrams.run_ranks(ngrams.word_ranks(words), n)
-    runs = [tuple(words[k : k + n]) for k in range(len(words) - n + 1)]
-    assert len(set(zip(runs, ranks.tolist(), strict=True))) == len(set(runs)) == len(set(ranks.tolist()))
+@given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 64))
+def test_repetitions_are_counts_above_one(values: list[int], shift: int) -> None:
+    hashes = np.array(values, np.uint64) * np.uint64((0x9E3779B97F4A7C15 << shift) % (1 << 64) | 1)
+    counts = Counter(values)
+    different, repeated = ngrams.repetitions(hashes)
+    assert different == len(counts)
+    assert sorted(repeated.tolist()) == sorted(count for count in counts.values() if count > 1)
+
+
+def test_words_of_a_huge_vocabulary_are_all_different() -> None:
+    words = [f"w{k}" for k in range(300_000)]
+    assert text_word_repetition(words, n=1) == 0
+    assert text_word_repetition([*words, *words[:5]], n=2) == 8 / (len(words) + 4)
 
 
 def test_blocks_of_a_long_text_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:

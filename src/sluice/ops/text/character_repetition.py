@@ -8,7 +8,7 @@ from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
 from sluice.ops.text.characters import Codes
-from sluice.ops.text.ngrams import character_counts
+from sluice.ops.text.ngrams import character_hashes, repetitions
 
 
 @measure(version=1, cost="header", example="Today is Sund Sund Sund Sund Sund Sunda and it's a happy day!")
@@ -22,7 +22,7 @@ def text_character_repetition(
     2022; the default of 10 is theirs and Data-Juicer's). Texts shorter than `n` have 0. The example has
     0.456 140 with `n: 5`.
     """
-    different, repeated = character_counts(codes, n)
+    different, repeated = repetitions(character_hashes(codes, n))
     taken = min(isqrt(different), len(repeated))
     if not taken:
         return 0.0

@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
-from sluice.ops.text.ngrams import has_repeated_run, run_ranks, word_ranks
+from sluice.ops.text.ngrams import repetitions, word_hashes
 from sluice.ops.text.words import LowercaseWords
 
 
@@ -22,7 +21,6 @@ def text_word_repetition(
     Corpus", 2022; the default of 10 is Data-Juicer's). Fewer words than `n` have 0. The example has 0.3 with
     `n: 3`.
     """
-    if not has_repeated_run(lowercase_words, n):
-        return 0.0
-    counts = np.bincount(run_ranks(word_ranks(lowercase_words), n))
-    return float(counts[counts > 1].sum()) / (len(lowercase_words) - n + 1)
+    hashes = word_hashes(lowercase_words, n)
+    _, repeated = repetitions(hashes)
+    return float(repeated.sum()) / max(len(hashes), 1)
