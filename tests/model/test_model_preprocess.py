@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,3 +116,14 @@ def test_a_strip_is_declined_by_a_preprocessor_that_would_blow_it_up(tmp_path: P
 def test_a_model_without_its_preprocessor_file_is_incomplete(tiny_model: Callable[[str], str]) -> None:
     with pytest.raises(MissingError, match=r"it has no preprocessor_config\.json"):
         preprocess(tiny_model("t5"))
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "config.json"])
+def test_a_damaged_file_is_one_finding_that_names_the_model(
+    name: str, tiny_model: Callable[[str], str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_model("clip"), tmp_path / "model")
+    (folder / name).write_text("{")
+    with pytest.raises(MissingError, match="cannot be loaded as image processor") as caught:
+        preprocess(str(folder))
+    assert caught.value.where == str(folder)

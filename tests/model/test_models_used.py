@@ -137,6 +137,14 @@ def test_a_plan_names_models_found_or_not_and_where_it_looked(
     assert document["missing"] == []
 
 
+def test_a_plan_knows_that_a_package_carries_a_model(sluice: Sluice, folder: Path) -> None:
+    (folder / "recipe.yaml").write_text("source: in\nsteps: [{keep: text_language = 'en'}]\nwrite: out\n")
+    document = json.loads(sluice("plan", "recipe.yaml", "--json").out)
+    (found,) = document["models"]
+    assert (found["name"], found["path"], found["fix"]) == ("py3langid", "in a Python package", None)
+    assert document["missing"] == []
+
+
 def test_a_plan_that_lacked_a_model_leaves_nothing_known(sluice: Sluice, folder: Path, model: str) -> None:
     name = "acme/tiny"
     assert sluice("plan", recipe(folder, name)).code == 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sluice.errors import Declined
-from sluice.model.pretrained import PREPROCESSOR, quiet, require, transformers_module
+from sluice.model.pretrained import PREPROCESSOR, damaged, quiet, require, transformers_module
 
 _LONGEST = 16
 """Times its width that a picture may be long to be resized whole."""
@@ -95,12 +95,16 @@ class Foreign:
 
 @cache
 def preprocess(folder: str) -> Preprocess | Foreign:
-    """The preprocessor of the model in a folder; MissingError where its file is not there."""
+    """The preprocessor of the model in a folder; MissingError where its file is not there, or damaged."""
     require(folder, PREPROCESSOR)
-    with quiet():
-        processor = transformers_module().AutoImageProcessor.from_pretrained(
-            folder, local_files_only=True, backend="pil"
-        )
+    transformers = transformers_module()
+    try:
+        with quiet():
+            processor = transformers.AutoImageProcessor.from_pretrained(
+                folder, local_files_only=True, backend="pil"
+            )
+    except Exception as error:  # whatever a damaged file makes the library raise is one finding for the user
+        raise damaged(folder, "image processor", error) from error
     return _usual(processor) or Foreign(processor)
 
 

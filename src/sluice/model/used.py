@@ -12,6 +12,7 @@ from sluice.model.cards import cards
 from sluice.model.device import dtype_of
 from sluice.model.files import Model, find, places
 from sluice.operator import Instance
+from sluice.operator.instance import ABSENT
 
 _KEPT = (
     "size",
@@ -52,13 +53,16 @@ def models_of(instance: Instance) -> dict[str, dict[str, str]]:
 def needed(instances: Iterable[Instance]) -> list[dict[str, Any]]:
     """The models that operators name, here or not, each once: where one is, where it is looked for, what fetches it."""
     users: dict[str, list[str]] = {}
+    packaged = set()
     for instance in instances:
-        for _, _, name in _named((instance,)):
+        for each, setting, name in _named((instance,)):
             users.setdefault(name, []).append(instance.alias or instance.spec.name)
-    return [_whereabouts(name, list(dict.fromkeys(used))) for name, used in users.items()]
+            if not each.contents[setting].startswith(ABSENT):
+                packaged.add(name)
+    return [_whereabouts(name, list(dict.fromkeys(used)), name in packaged) for name, used in users.items()]
 
 
-def _whereabouts(name: str, users: list[str]) -> dict[str, Any]:
+def _whereabouts(name: str, users: list[str], is_here: bool) -> dict[str, Any]:
     known = cards().get(name)
     found = {
         "name": name,
@@ -70,6 +74,8 @@ def _whereabouts(name: str, users: list[str]) -> dict[str, Any]:
     try:
         return {**found, "path": str(find(name)), "fix": None}
     except MissingError as error:
+        if is_here:
+            return {**found, "path": "in a Python package", "fix": None}
         return {**found, "path": None, "fix": error.fix}
 
 
@@ -94,5 +100,9 @@ def _preprocessing(name: str) -> str:
     file = next((f for place in places(name) if (f := place / "preprocessor_config.json").is_file()), None)
     if file is None:
         return ""
-    data = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        what = f"{file.name} is damaged: {error}"
+        raise MissingError(what, where=str(file), fix="fetch the model again") from error
     return json.dumps({key: data[key] for key in _KEPT if key in data}, sort_keys=True, separators=(",", ":"))

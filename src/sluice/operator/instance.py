@@ -109,6 +109,9 @@ class Instance:
         yield self
 
 
+ABSENT = "absent: "
+"""How the stand-in of a digest begins where a plan goes on without the thing."""
+
 _absent: ContextVar[list[MissingError] | None] = ContextVar("absent", default=None)
 
 
@@ -135,7 +138,7 @@ def _digest(marker: Contents, value: Any) -> str:
             raise
         if str(error) not in map(str, absent):
             absent.append(error)
-        return f"absent: {error.what}"
+        return f"{ABSENT}{error.what}"
 
 
 @cache

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertModel, T5EncoderModel
 
 import tiny_models
-from sluice.errors import MissingError, PlanError
+from sluice.errors import MissingError, PlanError, RecipeError
 from sluice.model.text_encoder import layout, token_states
 from sluice.operator import Instance, Program, registry
 from sluice.sample import Item, Sample
@@ -169,3 +169,10 @@ def test_a_model_without_its_poolings_file_is_incomplete(tiny_model: Tiny, tmp_p
     (folder / "1_Pooling" / "config.json").unlink()
     with pytest.raises(MissingError, match="incomplete"):
         layout(str(folder))
+
+
+@pytest.mark.parametrize("setting", ["max_tokens", "batch_size"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_no_tokens_and_empty_batches_are_refused_with_the_recipe(setting: str, value: int) -> None:
+    with pytest.raises(RecipeError, match=setting):
+        registry().bind("text_t5_embedding", {setting: value})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Runner
+from sluice.model.runner import BatchSize, Load, Runner
 from sluice.operator import feature
 from sluice.operator.spec import Inherited
 from sluice.ops.image.model_pixels import ModelPixels
@@ -31,7 +31,7 @@ class class_probabilities:  # noqa: N801 - an operator's name is its class's
         model: Annotated[Weights, Inherited()],
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
     ) -> None:
         self._model = model
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from sluice.errors import Declined
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Runner
+from sluice.model.runner import BatchSize, Load, Runner
 from sluice.model.tokens import Tokens, answered
 from sluice.operator import Field, measure
 from sluice.ops.image.model_pixels import ModelPixels
@@ -34,7 +34,7 @@ class image_text_matching:  # noqa: N801 - an operator's name is its class's
         model: Weights = "Salesforce/blip-itm-base-coco",
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
     ) -> None:
         self._model = model
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}

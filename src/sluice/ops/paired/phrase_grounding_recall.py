@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sluice.errors import Declined
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Row, Runner
+from sluice.model.runner import BatchSize, Load, Row, Runner
 from sluice.model.tokens import Tokens
 from sluice.operator import Field, measure
 from sluice.ops.image.model_pixels import ModelPixels
@@ -46,7 +46,7 @@ class phrase_grounding_recall:  # noqa: N801 - an operator's name is its class's
         model: Weights = "google/owlvit-base-patch32",
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
     ) -> None:
         self._model = model
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}

@@ -11,7 +11,7 @@ from sluice.errors import Declined
 from sluice.model.clip import DEFAULT, unit
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Runner
+from sluice.model.runner import BatchSize, Load, Runner
 from sluice.model.tokens import Tokens, answered
 from sluice.operator import feature
 from sluice.operator.spec import Inherited
@@ -36,7 +36,7 @@ class clip:  # noqa: N801 - an operator's name is its class's
         model: Annotated[Weights, Inherited()] = DEFAULT,
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
     ) -> None:
         self._model = model
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}

@@ -11,7 +11,7 @@ from sluice.errors import Declined
 from sluice.model.clip import unit
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Runner
+from sluice.model.runner import BatchSize, Load, Runner
 from sluice.model.text_encoder import layout
 from sluice.model.tokens import Tokens, answered
 from sluice.operator import Field, measure
@@ -40,7 +40,7 @@ class text_embedding:  # noqa: N801 - an operator's name is its class's
         prompt: str = "",
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
     ) -> None:
         self._model, self._prompt = model, prompt
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field as Setting
 
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
-from sluice.model.runner import Load, Runner
+from sluice.model.runner import BatchSize, Load, Runner
 from sluice.model.tokens import Tokens, answered
 from sluice.operator import Field, measure
 from sluice.operator.spec import ANY_SIZE
@@ -32,10 +33,10 @@ class text_t5_embedding:  # noqa: N801 - an operator's name is its class's
         self,
         *,
         model: Weights = "google/t5-v1_1-xxl",
-        max_tokens: int = 512,
+        max_tokens: Annotated[int, Setting(ge=1)] = 512,
         device: Device = "auto",
         dtype: DtypeName = "auto",
-        batch_size: int | None = None,
+        batch_size: BatchSize = None,
     ) -> None:
         self._model, self._max_tokens = model, max_tokens
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
