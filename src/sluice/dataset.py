@@ -61,7 +61,7 @@ class Dataset:
         """Keeps one of each group of duplicates by the measure `by`.
 
         Settings: `distance` (bits) or `similarity` (cosine, Jaccard), `keep_by`, `semantics`, `level`,
-        `drop_sample_above`, `name`; see `sluice.recipe.Dedup`.
+        `drop_sample_above`, `with_`, `name`; see `sluice.recipe.Dedup`.
         """
         return self._then("dedup", {"by": by, **settings})
 

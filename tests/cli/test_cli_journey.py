@@ -139,6 +139,20 @@ def test_select_asks_other_rules_and_exports_their_selection(demo: Path, tmp_pat
     assert [s["items"] for s in measured] == [0]
 
 
+def test_select_asks_other_thresholds_of_duplicates(demo: Path) -> None:
+    run = sluice("select", "demo/curated", "--dedup", "image_phash=6", "--json", cwd=demo).document
+    fewer = sluice("select", "demo/curated", "--dedup", "image_phash=0", "--json", cwd=demo).document
+    assert balanced(run)
+    assert fewer["by_rule"]["same picture"] < run["by_rule"]["same picture"]
+    more = sluice("select", "demo/curated", "--dedup", "image_phash=9", "--json", cwd=demo)
+    assert (more.code, more.document["fix"]) == (
+        3,
+        "compare anew: give --write, or run the recipe with that threshold",
+    )
+    for words in ((), ("--dedup", "image_phash"), ("--dedup", "image_phash=many"), ("--dedup", "key=1")):
+        assert sluice("select", "demo/curated", *words, cwd=demo).code == 2
+
+
 def test_why_tells_values_rules_and_twins(demo: Path) -> None:
     (sample,) = sluice("why", "demo/curated", "originals/coffee", "--json", cwd=demo).document["samples"]
     assert sample["fate"] == "duplicate"
