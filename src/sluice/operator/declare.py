@@ -34,7 +34,10 @@ SCOPES = {
 PAIRING: dict[str, Any] = {
     "pair": (
         Literal["nearest", "any", "all"],
-        Described("nearest", description="the text nearest to the image; or, of all, the highest or the lowest value"),
+        Described(
+            "nearest",
+            description="the text nearest to the image; or, of all, the highest or the lowest value",
+        ),
     )
 }
 """The setting that every operator on pairs has besides its own: with which texts an image is paired."""
