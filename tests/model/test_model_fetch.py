@@ -20,6 +20,7 @@ from sluice.errors import MissingError, StorageError
 from sluice.model import files
 from sluice.model.cards import Card, cards
 from sluice.model.fetch import fetch
+from sluice.ops.text.noun_phrases import pipeline_digest
 
 if TYPE_CHECKING:
     from model_servers import Hub
@@ -280,3 +281,15 @@ def test_a_missing_model_says_where_it_was_looked_for_and_what_fetches_it(models
     assert str(models / "openai/clip-vit-base-patch32") in raised.value.where
     assert "sluice models fetch openai/clip-vit-base-patch32" in raised.value.fix
     assert raised.value.exit_code == 3
+
+
+def test_a_check_of_a_model_that_is_not_here_says_so() -> None:
+    code, document, _ = cli("check", "openai/clip-vit-base-patch32", HF_HOME=os.devnull)
+    assert code == document["exit_code"] == 3
+    assert "sluice models fetch openai/clip-vit-base-patch32" in str(document["fix"])
+
+
+def test_a_missing_pipeline_of_spacy_names_the_command_that_installs_it() -> None:
+    with pytest.raises(MissingError, match="'xx_no_such_pipeline' is not on this machine") as caught:
+        pipeline_digest("xx_no_such_pipeline")
+    assert "python -m spacy download xx_no_such_pipeline" in (caught.value.fix or "")

@@ -26,10 +26,14 @@ def command(action: str, name: str | None, as_json: bool) -> int:
     and verifies it; `check` looks whether those on this machine are whole and as published. Nothing else ever
     downloads a model.
     """
+    from sluice.model.files import find
+
     if action == "fetch":
         return _fetch(name, as_json)
     found = [_document(card) for card in _asked(name)]
     if action == "check":
+        if name is not None:
+            find(name)  # or it says that there is none, and how to come by it
         return _check(found, as_json)
     if as_json:
         print_json({"models": found})

@@ -21,9 +21,22 @@ _PUNCTUATION = str.maketrans("", "", "".join(set(string.punctuation) - set("-/_<
 
 
 def pipeline_digest(name: str) -> str:
-    """What a spaCy pipeline holds: the version of an installed package, or a digest of a folder's files."""
+    """What a spaCy pipeline holds: the version of an installed package, or a digest of a folder's files.
+
+    MissingError with the command that installs it where it is neither.
+    """
     util = spacy_library().util
-    return util.get_package_version(name) if util.is_package(name) else digest(name)
+    if util.is_package(name):
+        return str(util.get_package_version(name))
+    try:
+        find(name)
+    except MissingError as error:
+        raise MissingError(
+            f"the spaCy pipeline {name!r} is not on this machine",
+            where=error.where,
+            fix=f"`python -m spacy download {name}`, or give the path of its folder",
+        ) from error
+    return digest(name)
 
 
 @feature(scope="text", version=1, cost="model", libraries=("spacy",))
