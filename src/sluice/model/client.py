@@ -24,7 +24,10 @@ Rows = Sequence[Mapping[str, NDArray[Any]]]
 
 TRIES = 2
 """A request that takes the process down twice is an error; the evaluator then tries its rows one by one, and what
-still kills the process is that sample's failure."""
+still kills the process is that sample's failure. A request that only waited its turn is asked again."""
+
+_BYSTANDER = 100
+"""How often a request may meet a process that died of others: beyond that something else is wrong."""
 
 START_S = 300.0
 """How long a process may take until it answers: it imports torch, and starts again after it died."""
@@ -100,7 +103,7 @@ class Shared:
 
     def put(self, arrays: Sequence[NDArray[Any]]) -> tuple[list[Placed], int]:
         """Write arrays one after another from the start; where they lie, and how long it is all together."""
-        placed, offset = [], 0
+        placed, offset = [], _ALIGN
         for array in arrays:
             placed.append(Placed(offset, array.dtype.str, array.shape))
             offset += -(-array.nbytes // _ALIGN) * _ALIGN
@@ -113,6 +116,15 @@ class Shared:
         """The arrays that lie there, as views: valid until the next `put` on either side."""
         memory = self.room(max(size_bytes, 1))
         return [_view(memory, place) for place in placed]
+
+    def tell(self, is_under_way: bool) -> None:
+        """Say in the first byte whether the work of these rows is what runs now."""
+        self.room(1)[0] = is_under_way
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether their work was running when this was last told: also after whoever told it died."""
+        return self.room(1)[0] == 1
 
     def close(self) -> None:
         """Let go of the memory; views that are still about keep their map alive."""
@@ -172,14 +184,17 @@ class Server:
         return [view.copy() for view in self._shared.get(reply.results, reply.size_bytes)], reply.notes
 
     def _answered(self, ask: Ask, rows: Rows | None) -> Reply:
-        for _ in range(TRIES):
+        own = 0
+        for _ in range(_BYSTANDER):
             try:
                 return self._once(ask, rows)
             except (EOFError, ConnectionError):
+                own += self._shared is not None and self._shared.is_under_way
                 self.hang_up()
-        raise OperatorError(
-            "the model process died", f"a request of {len(rows or ())} rows took it down twice"
-        )
+            if own == TRIES:
+                what = f"a request of {len(rows or ())} rows took it down twice"
+                raise OperatorError("the model process died", what)
+        raise OperatorError("the model process died", "it dies again and again, of other requests")
 
     def _once(self, ask: Ask, rows: Rows | None) -> Reply:
         link, shared = self._connected()

@@ -54,8 +54,10 @@ def _end_with_driver() -> None:
 def _attend(link: Connection, device: str) -> None:
     """One worker's requests, until it hangs up."""
     with link, suppress(EOFError, OSError), closing(Shared(recv_handle(link))) as shared:
+        runner.tells.tell = shared.tell
         while True:
             reply = _served(link.recv(), shared, device)
+            shared.tell(False)
             link.send(reply)
             if any(sign in str(reply.error) for sign in _LOST):
                 os._exit(LOST_DEVICE)
@@ -63,7 +65,7 @@ def _attend(link: Connection, device: str) -> None:
 
 def _served(request: Request, shared: Shared, device: str) -> Reply:
     try:
-        with _loading:
+        with _loading, runner.under_way():
             model = _model(request.ask, device)
         if request.rows is None:
             return Reply()

@@ -41,6 +41,9 @@ NOTES: Counter[str] = Counter()
 batch_limit_s: float | None = None
 """How long a batch may be on the device before this process is ended: set in model processes, which start again."""
 
+tells = threading.local()
+"""`tells.tell`: of a thread of a model process, how the worker learns that its request is the one on the device."""
+
 _notes = threading.Lock()
 _device = threading.Lock()
 """Held while rows are on the device: the other threads of a model process make their batches meanwhile."""
@@ -193,9 +196,22 @@ def _turn() -> Iterator[None]:
         if batch_limit_s is not None:
             faulthandler.dump_traceback_later(batch_limit_s, exit=True)
         try:
-            yield
+            with under_way():
+                yield
         finally:
             faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    """Tell whom this thread works for (`tells.tell`, if set) that its work is what runs now, and that it ended."""
+    tell: Callable[[bool], None] | None = getattr(tells, "tell", None)
+    if tell is None:
+        yield
+        return
+    tell(True)
+    yield
+    tell(False)  # not where it raised: whoever asked is told of that otherwise
 
 
 def best_batch(rows_per_s: Callable[[int], float | None], smallest: int) -> int:

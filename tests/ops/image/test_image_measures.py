@@ -40,7 +40,11 @@ from sluice.ops.image.sharpness_normalised import image_sharpness_normalised
 from sluice.ops.image.underexposed_ratio import image_underexposed_ratio
 from sluice.sample import Item, Media, Sample
 
-NAMES = [s.name for s in registry() if s.scope == "image" and s.kind == "measure"]
+NAMES = [
+    s.name
+    for s in registry()
+    if s.scope == "image" and s.kind == "measure" and registry().cost(s) in ("header", "decode")
+]
 ON_GRAY: list[Callable[[np.ndarray], Any]] = [
     image_blockiness,
     image_contrast,
