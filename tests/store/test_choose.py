@@ -151,7 +151,22 @@ def test_a_mixture_is_as_large_as_its_scarcest_label_allows() -> None:
         rows[int(i)][2] for i in _kept(Mixture(by="label", weights={"a": 1, "b": 1, "z": 0}), rows)
     )
     assert kept == {"a": 5, "b": 5}
-    assert _kept(Mixture(by="label", weights={"a": 1, "none": 1}), rows) == []
+
+
+def test_a_label_that_no_sample_has_is_an_error_that_names_the_nearest() -> None:
+    rows = _labelled("abc")
+    with pytest.raises(PlanError, match="no sample left has the label 'none'"):
+        _kept(Mixture(by="label", weights={"a": 1, "none": 1}), rows)
+    named = [("1", None, "photos"), ("2", None, "drawings")]
+    with pytest.raises(PlanError, match="did you mean 'photos'"):
+        _kept(Mixture(by="label", weights={"fotos": 1}), named)
+    assert _kept(Mixture(by="label", weights={"a": 1}), rows, [False] * 3) == []
+
+
+def test_of_more_labels_than_samples_wanted_the_best_stay() -> None:
+    rows = [(f"{k}", float(k), label) for k, label in enumerate("aabbccdd")]
+    assert _kept(Balance(by="label", count=2, keep_by="score desc"), rows) == ["5", "7"]
+    assert len(_kept(Balance(by="label", count=3), rows)) == 3
 
 
 def test_a_mixture_of_a_size_takes_what_there_is_of_a_scarce_label() -> None:
@@ -197,7 +212,7 @@ STEPS: list[Callable[[], Selector]] = [
     lambda: Balance(by="label", count=5, keep_by="score desc", nulls="keep"),
     lambda: Frequency(by="label", min_count=3),
     lambda: Mixture(by="label", weights={"a": 1, "b": 2}),
-    lambda: Mixture(by="label", weights={"a": 1, "c": 2}, count=6, seed=3),
+    lambda: Mixture(by="label", weights={"a": 1, "b": 2}, count=6, seed=3),
 ]
 
 
@@ -209,9 +224,12 @@ def test_none_that_was_dropped_comes_back_and_order_does_not_matter(
 ) -> None:
     samples: list[Row] = [(f"{k:03d}", score, label) for k, (score, label, _) in enumerate(rows)]
     alive = [left for _, _, left in rows]
+    if isinstance(make(), Mixture):  # each of its labels must be there
+        samples += [("x", None, "a"), ("y", None, "b")]
+        alive += [True, True]
     kept = _kept(make(), samples, alive)
-    assert set(kept) <= {samples[k][0] for k in range(len(rows)) if alive[k]}
-    order = np.random.default_rng(seed).permutation(len(rows))
+    assert set(kept) <= {samples[k][0] for k in range(len(samples)) if alive[k]}
+    order = np.random.default_rng(seed).permutation(len(samples))
     shuffled = _kept(make(), [samples[k] for k in order], [alive[k] for k in order])
     assert shuffled == kept
 

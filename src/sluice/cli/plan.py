@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sluice.cli.output import counted, near, print_json, say, size_text, table
+from sluice.cli.output import counted, near, print_json, say, size_text, table, warn
 from sluice.cli.verb import loaded, recipe_options, verb
 from sluice.view import number
 
@@ -99,6 +99,8 @@ def _tell(found: Mapping[str, Any]) -> None:
     say()
     say("steps: " + " → ".join(f"{s['kind']} {s['name']!r}" for s in found["steps"]))
     _models(found["models"])
+    for warning in found["warnings"]:
+        warn(f"warning: {warning}")
     for each in found["missing"]:
         say()
         say(f"missing: {each['what']}", bold=True)

@@ -33,7 +33,8 @@ class Field:
 
     `ge` and `le` are the closed range of possible values, `higher_is` and `true_means` a word or phrase,
     `size` the length of a vector (`ANY_SIZE` where the operator's model decides) and `bits` the width of a
-    hash, `bound` the documented default rule bound, `unknown` what a run says of samples that it writes with
+    hash, `bound` the documented default rule bound, `typical` the lowest and highest value that are met in
+    practice where the scale has no hard ends, `unknown` what a run says of samples that it writes with
     a null in this column ("are of unknown licence"; it says nothing by default).
     """
 
@@ -45,6 +46,7 @@ class Field:
     size: int | None = None
     bits: int | None = None
     bound: str = ""
+    typical: tuple[float, float] | None = None
     unknown: str = ""
 
 

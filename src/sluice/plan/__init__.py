@@ -1,6 +1,7 @@
 """From intent to passes: units of a source, the operators a recipe needs, and in what order they run."""
 
 from sluice.plan.graph import Gated, MeasurePass, Plan, plan
+from sluice.plan.idle import idle_rules
 from sluice.plan.mapping import Mappers, leading_steps, mappers_of
 from sluice.plan.units import Unit, cut, with_known_content
 
@@ -11,6 +12,7 @@ __all__ = [
     "Plan",
     "Unit",
     "cut",
+    "idle_rules",
     "leading_steps",
     "mappers_of",
     "plan",

@@ -124,10 +124,11 @@ class Balance(Selector):
     """At most so many samples of each label: of a text, a number, true and false, or of each cluster of a vector.
 
     `max_per` is the most of one label; with `count` in its place, the most is the highest for which no more
-    than `count` samples are left in all, so that rare labels stay whole. `clusters` groups a vector (an
-    embedding) into that many clusters, which then are the labels (spherical k-means, by `seed`). Which samples
-    of a label stay is `keep_by`: `random` (by `seed` and id), `first` in source order, or fields with a
-    direction (`image_aesthetics desc`). Samples without a label go as `nulls` says; kept ones are not counted.
+    than `count` samples are left in all, so that rare labels stay whole (of more labels than `count`, one
+    sample each of that many). `clusters` groups a vector (an embedding) into that many clusters, which then
+    are the labels (spherical k-means, by `seed`). Which samples of a label stay is `keep_by`: `random` (by
+    `seed` and id), `first` in source order, or fields with a direction (`image_aesthetics desc`). Samples
+    without a label go as `nulls` says; kept ones are not counted.
     """
 
     wants: ClassVar[tuple[str, ...]] = ("text", "number", "bool", "vector")
@@ -195,8 +196,8 @@ class Mixture(Selector):
     `weights` gives each label's share (they need not add up to 1); samples of other labels, and without one,
     are dropped. Without `count` the mixture is as large as its scarcest label allows; with it, it has that
     many samples, as far as there are enough: a label that runs short is taken whole and nothing takes its
-    place. Shares become whole numbers by largest remainder (Hamilton's method; the earlier label of a tie).
-    Within a label, samples are chosen by `seed` and id.
+    place. A label that no sample has is an error. Shares become whole numbers by largest remainder (Hamilton's
+    method; the earlier label of a tie). Within a label, samples are chosen by `seed` and id.
     """
 
     wants: ClassVar[tuple[str, ...]] = ("text", "number", "bool")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sluice.errors import TooManyFailuresError, UsageError
 from sluice.model.keeper import kept, served_device
-from sluice.plan import MeasurePass
+from sluice.plan import MeasurePass, idle_rules
 from sluice.plan.columns import Column
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
@@ -376,7 +376,7 @@ def _summary(
         "cost": _cost(prepared, clock),
         "spent": spent(prepared.plan, table),
         "notes": dict(sorted(clock.notes.items())),
-        "warnings": unknown_in_output(prepared, table, fates),
+        "warnings": [*idle_rules(prepared.plan), *unknown_in_output(prepared, table, fates)],
         "table": table.location.url,
         "recipe": prepared.recipe.title,
     }

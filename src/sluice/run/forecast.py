@@ -14,7 +14,7 @@ import xxhash
 
 from sluice.model.used import needed
 from sluice.operator import Instance
-from sluice.plan import MeasurePass, Unit
+from sluice.plan import MeasurePass, Unit, idle_rules
 from sluice.plan.columns import columns_of
 from sluice.recipe.selectors import SampleStep
 from sluice.recipe.steps import Dedup, Measure
@@ -57,6 +57,7 @@ def outlook(prepared: Prepared) -> dict[str, Any]:
         ],
         "passes": [_pass(prepared, each, known) for each in prepared.plan.passes],
         "models": needed(_operators(prepared)),
+        "warnings": idle_rules(prepared.plan),
         "units_known": sum(_is_known(prepared, marks) for marks in known),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -167,10 +168,14 @@ def _balance(step: Balance, left: Left) -> Mask:
     rows, codes, labels, without = _labels(step, left)
     sizes = np.bincount(codes, minlength=len(labels))
     most = step.max_per if step.max_per is not None else _level(sizes, step.count or 0)
-    order = np.lexsort([_preference(step, left)[rows], codes])
+    preference = _preference(step, left)[rows]
+    order = np.lexsort([preference, codes])
     starts = np.cumsum(sizes) - sizes
     place = np.arange(len(rows)) - starts[codes[order]]
-    return without | _marked(left, rows[order[place < most]])
+    stay = order[place < max(most, 1)]
+    if most == 0 and step.count is not None:  # more labels than samples wanted: the preferred of their best
+        stay = stay[np.argsort(preference[stay], kind="stable")[: step.count]]
+    return without | _marked(left, rows[stay])
 
 
 def _level(sizes: NDArray[np.int64], count: int) -> int:
@@ -215,6 +220,8 @@ def _mixture(step: Mixture, left: Left) -> Mask:
     rows, codes, labels, _ = _labels(step, left)
     number = {_text(label): k for k, label in enumerate(labels)}
     names = [name for name, weight in step.weights.items() if weight > 0]
+    if len(rows):
+        _refuse_unknown([name for name in names if name not in number], number, step)
     have = np.array([int((codes == number[name]).sum()) if name in number else 0 for name in names])
     shares = np.array([step.weights[name] for name in names])
     shares /= shares.sum()
@@ -228,6 +235,18 @@ def _mixture(step: Mixture, left: Left) -> Mask:
             mine = rows[codes == number[name]]
             taken.append(mine[np.argsort(luck[mine], kind="stable")[:count]])
     return _marked(left, np.concatenate(taken))
+
+
+def _refuse_unknown(missing: list[str], labels: dict[str, int], step: Mixture) -> None:
+    """A label without any sample would leave a mixture of nothing: it is misspelt, or rules dropped all of it."""
+    if not missing:
+        return
+    near = difflib.get_close_matches(missing[0], labels, n=1)
+    known = ", ".join(repr(label) for label in list(labels)[:5])
+    fix = (
+        f"did you mean {near[0]!r}?" if near else f"labels of the samples left: {known}; or give it weight 0"
+    )
+    raise PlanError(f"no sample left has the label {missing[0]!r}", where=str(step.at), fix=fix)
 
 
 def _text(label: Any) -> str:

@@ -21,7 +21,7 @@ class image_aesthetics:  # noqa: N801 - an operator's name is its class's
     .safetensors or .npz).
 
     Some tools divide the score by 10. A bound of 0.5 meant for that scale keeps everything here: write 5. The
-    scale has no hard ends; values a little outside are possible.
+    scale has no hard ends; values a little outside are possible. Plans and runs warn of such a bound.
     """
 
     def __init__(self, *, head: Weights = "laion-aesthetics-mlp") -> None:
@@ -33,6 +33,6 @@ class image_aesthetics:  # noqa: N801 - an operator's name is its class's
 
     def __call__(
         self, clip: Clip
-    ) -> Annotated[float, Field(unit="of about 10", higher_is="more beautiful", bound=">= 5")]:
+    ) -> Annotated[float, Field(unit="of about 10", higher_is="more beautiful", bound=">= 5", typical=(1, 10))]:
         """The score of one picture."""
         return self._head(clip)
