@@ -293,3 +293,8 @@ def test_a_missing_pipeline_of_spacy_names_the_command_that_installs_it() -> Non
     with pytest.raises(MissingError, match="'xx_no_such_pipeline' is not on this machine") as caught:
         pipeline_digest("xx_no_such_pipeline")
     assert "python -m spacy download xx_no_such_pipeline" in (caught.value.fix or "")
+
+
+def test_a_misspelt_model_has_a_nearest_one() -> None:
+    with pytest.raises(MissingError, match="did you mean 'openai/clip-vit-base-patch32'"):
+        files.find("openai/clip-vit-base-patch-32")

@@ -51,7 +51,9 @@ def find(name: str) -> Path:
     put = models_folder() / name / (next(iter(known.files), "") if known else "")
     looked = ", ".join(str(place) for place in places(name))
     fetch = f"`sluice models fetch {name}`, or put its files at {put}"
-    by_hand = f"give the path of its files, or put them at {put} (`sluice models list` names those we know)"
+    near = difflib.get_close_matches(name, cards(), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`sluice models list` names those we know"
+    by_hand = f"give the path of its files, or put them at {put} ({hint})"
     raise MissingError(
         f"the model {name!r} is not on this machine",
         where=f"looked at {looked}",
