@@ -39,12 +39,9 @@ EIGHT = (
     "text_length",
 )
 WHY = {
-    "words": "makes one Python string a word",
-    "lowercase_words": "makes one Python string a word",
-    "text_character_repetition": "hashes and sorts a 64-bit number a character",
-    "text_word_repetition": "hashes every word once, then sorts a number a word",
-    "text_stopword_ratio": "looks every word up in a set",
-    "text_flagged_word_ratio": "looks every word up in a set",
+    "word_hashes": "finds every word's bounds, and adds up a 64-bit number a character",
+    "text_character_repetition": "hashes a 64-bit number a character, and sorts those that may come again",
+    "text_word_repetition": "hashes a number a word, and sorts those that may come again",
 }
 RECIPE = """\
 source: {{path: {source}}}

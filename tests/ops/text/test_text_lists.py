@@ -10,6 +10,7 @@ import pytest
 from sluice.errors import MissingError, PlanError
 from sluice.operator import registry
 from sluice.ops.text.flagged_word_ratio import text_flagged_word_ratio
+from sluice.ops.text.hashes import Listed, hashes_of
 from sluice.ops.text.stopword_ratio import text_stopword_ratio
 from sluice.ops.text.word_lists import FLAGGED, STOPWORDS, about, words_of
 
@@ -43,14 +44,22 @@ def test_files_of_the_users_in_each_form(contents: str, tmp_path: Path) -> None:
     path.write_text(contents, encoding="utf-8")
     assert words_of(str(path), "en") == {"ab", "c"}
     ratio = _opened(text_stopword_ratio, list=str(path))
-    assert ratio(["ab", "x", "c", "ab"]) == 0.75  # type: ignore[operator]
-    assert ratio([]) == 0  # type: ignore[operator]
+    assert ratio(hashes_of(["ab", "x", "c", "ab"])) == 0.75  # type: ignore[operator]
+    assert ratio(hashes_of([])) == 0  # type: ignore[operator]
 
 
 def test_shares_are_of_words_in_lower_case() -> None:
     flagged = _opened(text_flagged_word_ratio)
-    assert flagged(["what", "shit"]) == 0.5  # type: ignore[operator]
-    assert flagged(["scunthorpe", "assess"]) == 0  # type: ignore[operator]
+    assert flagged(hashes_of(["what", "shit"])) == 0.5  # type: ignore[operator]
+    assert flagged(hashes_of(["scunthorpe", "assess"])) == 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "listed", [[], ["a"], ["a", "c++", "of the", "-"], sorted(words_of(STOPWORDS, "all"))]
+)
+def test_the_words_of_a_list_are_counted_as_a_set_counts_them(listed: list[str]) -> None:
+    some = ["a", "c", "of", "the", "und", "что", "x" * 70_000, "nothing"]
+    assert Listed(listed).count(hashes_of(some)) == len(set(listed) & set(some))
 
 
 @pytest.mark.parametrize("contents", ["[1, 2]", '{"en": 3}', "{", '{"de": ["x"]}'])

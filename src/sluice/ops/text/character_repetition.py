@@ -8,12 +8,13 @@ from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
 from sluice.ops.text.characters import Codes
-from sluice.ops.text.ngrams import character_hashes, repetitions
+from sluice.ops.text.hashes import LONGEST_RUN, run_hashes
+from sluice.ops.text.ngrams import repetitions
 
 
 @measure(version=1, cost="header", example="Today is Sund Sund Sund Sund Sund Sunda and it's a happy day!")
 def text_character_repetition(
-    codes: Codes, *, n: Annotated[int, Setting(ge=1, le=1000)] = 10
+    codes: Codes, *, n: Annotated[int, Setting(ge=1, le=LONGEST_RUN)] = 10
 ) -> Annotated[float, Field(unit="ratio", ge=0, le=1, higher_is="more repeated", bound="0..0.5")]:
     """Share of the runs of `n` characters that fall on the most frequent ones.
 
@@ -22,7 +23,7 @@ def text_character_repetition(
     2022; the default of 10 is theirs and Data-Juicer's). Texts shorter than `n` have 0. The example has
     0.456 140 with `n: 5`.
     """
-    different, repeated = repetitions(character_hashes(codes, n))
+    different, repeated = repetitions(run_hashes(codes, n))
     taken = min(isqrt(different), len(repeated))
     if not taken:
         return 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 import unicodedata
-from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Annotated
 
@@ -14,7 +13,10 @@ from numpy.typing import NDArray
 from sluice.operator import feature
 
 Codes = Annotated[NDArray[np.uint8 | np.uint32], "code points in order: uint8 if all are ASCII, else uint32"]
-Table = NDArray[np.bool_]
+Kinds = Annotated[NDArray[np.uint8], "the sum of what each code point is: ALPHANUMERIC, SPECIAL, GAP"]
+
+ALPHANUMERIC, SPECIAL, GAP = 1, 2, 4
+"""A letter or digit, as `str.isalnum` tells it; a special character; one of those at which words part."""
 
 PLANES = 1 << 18
 """Code points that tables know; beyond them (plane 3) Unicode has no letters, digits or symbols."""
@@ -31,9 +33,15 @@ def codes(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def count(codes: Codes, table: Table) -> int:
-    """How many of the code points a table holds."""
-    return int(np.count_nonzero(table.take(codes, mode="clip")))
+@feature(scope="text", version=1, cost="header")
+def kinds(codes: Codes) -> Kinds:
+    """What each code point counts as."""
+    return _kinds().take(codes, mode="clip")
+
+
+def count(kinds: Kinds, kind: int) -> int:
+    """How many of the code points are of a kind."""
+    return int(np.count_nonzero(kinds & kind))
 
 
 @lru_cache(maxsize=4096)
@@ -51,16 +59,9 @@ def is_special(character: str) -> bool:
 
 
 @cache
-def special() -> Table:
-    """The table of special characters."""
-    return _table(is_special.__wrapped__)
-
-
-@cache
-def alphanumeric() -> Table:
-    """The table of letters and digits, as `str.isalnum` tells them."""
-    return _table(str.isalnum)
-
-
-def _table(belongs: Callable[[str], bool]) -> Table:
-    return np.fromiter(map(belongs, map(chr, range(PLANES))), np.bool_, PLANES)
+def _kinds() -> Kinds:
+    known = map(chr, range(PLANES))
+    of_each = (c.isalnum() * ALPHANUMERIC + is_special.__wrapped__(c) * SPECIAL for c in known)
+    table = np.fromiter(of_each, np.uint8, PLANES)
+    table[[ord(" "), ord("\n"), ord("\t")]] |= GAP
+    return table

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from sluice.operator import Field, measure
-from sluice.ops.text.characters import Codes, count, special
+from sluice.ops.text.characters import SPECIAL, Kinds, count
 
 
 @measure(version=1, cost="header", example="Do you need a cup of coffee?")
 def text_special_character_ratio(
-    codes: Codes,
+    kinds: Kinds,
 ) -> Annotated[float, Field(unit="ratio", ge=0, le=1, higher_is="more special", bound="0..0.25")]:
     """Share of the code points that are special; 0 for the empty text.
 
@@ -20,4 +20,4 @@ def text_special_character_ratio(
     of one code point: letters and full-width digits that stand in such a list (`１`) are not special here,
     and punctuation or symbols that it forgot are.
     """
-    return count(codes, special()) / max(len(codes), 1)
+    return count(kinds, SPECIAL) / max(len(kinds), 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from sluice.operator import Field, measure
+from sluice.ops.text.hashes import Listed, WordHashes
 from sluice.ops.text.word_lists import STOPWORDS, WordList, words_of
-from sluice.ops.text.words import LowercaseWords
 
 
 @measure(version=1, cost="header", example="Do you need a cup of coffee?")
@@ -24,11 +24,10 @@ class text_stopword_ratio:  # noqa: N801 - an operator's name is its class's
 
     def open(self) -> None:
         """Read the list."""
-        self._words = words_of(self._list, self._language)
+        self._listed = Listed(words_of(self._list, self._language))
 
     def __call__(
-        self, lowercase_words: LowercaseWords
+        self, word_hashes: WordHashes
     ) -> Annotated[float, Field(unit="ratio", ge=0, le=1, higher_is="more stop words", bound="0.3..1")]:
         """The share in one text."""
-        listed = sum(map(self._words.__contains__, lowercase_words))
-        return listed / max(len(lowercase_words), 1)
+        return self._listed.count(word_hashes) / max(len(word_hashes), 1)
