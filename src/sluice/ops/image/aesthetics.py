@@ -33,6 +33,8 @@ class image_aesthetics:  # noqa: N801 - an operator's name is its class's
 
     def __call__(
         self, clip: Clip
-    ) -> Annotated[float, Field(unit="of about 10", higher_is="more beautiful", bound=">= 5", typical=(1, 10))]:
+    ) -> Annotated[
+        float, Field(unit="of about 10", higher_is="more beautiful", bound=">= 5", typical=(1, 10))
+    ]:
         """The score of one picture."""
         return self._head(clip)
