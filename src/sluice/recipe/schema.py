@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,7 @@ def _one_key(kind: type[Step]) -> Schema:
 
 def _payload(kind: type[Step], own: Schema) -> Schema:
     """What stands behind a step's word: its mapping, or the bare value that stands for one field."""
-    description = (kind.__doc__ or "").strip()
+    description = inspect.getdoc(kind) or ""
     own = _pointing_at_operator(own)
     if not kind.bare:
         return own | {"description": description}
