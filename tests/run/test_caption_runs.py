@@ -122,6 +122,14 @@ def test_another_run_over_the_same_pictures_pays_nothing(photos: Path, captioner
     assert texts(photos) == before
 
 
+def test_an_endpoint_that_does_not_count_is_not_told_to_be_free(photos: Path, captioner: Captioner) -> None:
+    reply = {"choices": [{"message": {"content": "A picture."}, "finish_reason": "stop"}]}
+    captioner.behave = lambda _, picture: (200, {}, json.dumps(reply).encode())
+    priced = measure(captioner, price_per_million_input=1.0, price_per_million_output=2.0)
+    found = go(photos, priced + ADD)
+    assert (found["kept"], found["spent"]) == (4, {})
+
+
 def test_a_picture_whose_requests_fail_is_a_counted_failure_until_it_is_retried(
     photos: Path, captioner: Captioner
 ) -> None:

@@ -133,6 +133,17 @@ def test_random_keeps_are_by_luck_alone(scenes: Path) -> None:
     assert len(first) >= 12
 
 
+def test_of_equally_preferred_samples_the_lowest_id_stays_whatever_the_source_order(scenes: Path) -> None:
+    go(scenes, COSINE % (0.97, ", semantics: components, keep_by: image_width_px desc"))
+    rows = list(fates_of(scenes / "out").values())
+    groups: dict[int, list[tuple[str, int]]] = {}
+    for row in rows:
+        stands = row["ordinal"] if row["duplicate_of"] is None else row["duplicate_of"]
+        groups.setdefault(stands, []).append((row["id"], row["ordinal"]))
+    assert all(min(members)[1] == stands for stands, members in groups.items())
+    assert any(min(ordinal for _, ordinal in members) != stands for stands, members in groups.items())
+
+
 # Samples with several items.
 
 

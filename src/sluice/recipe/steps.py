@@ -280,7 +280,8 @@ class Dedup(Step):
 
     Which one stays is `keep_by`: `first` in source order, `random`, fields with a direction
     (`image_width_px desc`), or for vectors `centroid_far` or `centroid_near` (of the centroid of their
-    cluster). `greedy` leaves no kept pair within the threshold; `components` keeps one of each connected group.
+    cluster); of equally preferred ones the lowest id. `greedy` leaves no kept pair within the threshold;
+    `components` keeps one of each connected group.
 
     At `level: item` every item is compared with those of other samples, and a sample falls when more than the
     share `drop_sample_above` of its compared items are duplicates of items in samples that stay.

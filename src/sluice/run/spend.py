@@ -10,7 +10,10 @@ COUNTED = ("USD", "tokens")
 
 
 def spent(plan: Plan, table: Table) -> dict[str, float]:
-    """The sum of each such column over all samples, whichever run paid for them; empty where nothing was asked."""
+    """The sum of each such column over all samples, whichever run paid for them; empty where nothing was asked.
+
+    A column that holds no number has none: an endpoint that does not count its tokens is not free.
+    """
     names = [
         output.name
         for instance in plan.instances
@@ -22,7 +25,7 @@ def spent(plan: Plan, table: Table) -> dict[str, float]:
         return {}
     sums = ", ".join(f"sum({_of_sample(table, name)})" for name in names)
     (row,) = table.connect().sql(f"SELECT {sums} FROM samples").fetchall()
-    return {name: value or 0 for name, value in zip(names, row, strict=True)}
+    return {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
 
 def _of_sample(table: Table, name: str) -> str:

@@ -104,15 +104,16 @@ def _order(
     """Rank of every sample by the step's keep policy, 0 the most preferred."""
     if step.keep_by == "first":
         return np.arange(len(table))
+    level = np.zeros(len(table), np.int64)  # no source order: of equal ones the lower id stays
     if step.keep_by in CENTROID:
         cosines = np.full(len(table), np.nan, np.float32)
         cosines[entries.samples] = centroid_cosines_of(entries, found, instance)
         ids = connection.sql("SELECT id FROM samples").to_arrow_table().column(0)
         way = "asc" if step.keep_by == "centroid_far" else "desc"
-        return keep_order({"cosine": cosines}, ids, f"cosine {way}")
+        return keep_order({"cosine": cosines}, ids, f"cosine {way}", source=level)
     layout = layout_of(table)
     names = [name for name, _ in step.order]
     picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
     rows = connection.sql(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
     columns = {name: rows.column(f"f{k}") for k, name in enumerate(names)}
-    return keep_order(columns, rows.column("id"), step.keep_by)
+    return keep_order(columns, rows.column("id"), step.keep_by, source=level)
