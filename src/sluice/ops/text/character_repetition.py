@@ -3,7 +3,6 @@
 from math import isqrt
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field as Setting
 
 from sluice.operator import Field, measure
@@ -27,5 +26,6 @@ def text_character_repetition(
     taken = min(isqrt(different), len(repeated))
     if not taken:
         return 0.0
-    most = np.partition(repeated, len(repeated) - taken)[len(repeated) - taken :]
-    return float(most.sum()) / (len(codes) - n + 1)
+    rest = len(repeated) - taken
+    repeated.partition(rest)
+    return float(repeated[rest:].sum()) / (len(codes) - n + 1)

@@ -24,7 +24,9 @@ Hashes = NDArray[np.uint64]
 WordHashes = Annotated[Hashes, "hashes of the refined words in lower case, in their order: [words]"]
 Places = NDArray[np.intp]
 
-_BLOCK = 1 << 16  # characters at a time: what they need fits the cache, and there are only so many powers
+_BLOCK = (
+    1 << 16
+)  # characters at a time: what they need fits the cache, and powers stay few; itself a power of 2
 _BASE = 6364136223846793005  # of the MMIX generator: few small differences cancel (Knuth, volume 2, 3.3.4, table 1)
 _SPREAD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd (Knuth, volume 3, section 6.4)
 _MODULUS = 1 << 64
@@ -38,10 +40,10 @@ def run_hashes(values: NDArray[np.unsignedinteger], n: int) -> Hashes:
     total = max(len(values) - n + 1, 0)
     hashes = np.empty(total, np.uint64)
     for start in range(0, total, _BLOCK):
-        stop = min(start + _BLOCK, total)
-        sums = _sums(values[start : stop + n - 1].astype(np.uint64, copy=False))
-        np.subtract(sums[n:], sums[:-n], out=hashes[start:stop])
-        hashes[start:stop] *= _inverses()[: stop - start]
+        block = hashes[start : start + _BLOCK]
+        sums = _sums(values[start : start + len(block) + n - 1].astype(np.uint64, copy=False))
+        np.subtract(sums[n:], sums[:-n], out=block)
+        block *= _inverses()[: len(block)]
     return hashes
 
 
@@ -51,17 +53,11 @@ def word_hashes(text: str, codes: Codes, kinds: Kinds) -> WordHashes:
     if "Σ" in text or "İ" in text:  # in lower case one hangs on its neighbours, the other becomes two
         return hashes_of(words(text))
     begins, ends = _bounds(kinds)
-    sums = np.zeros(len(codes) + 1, np.uint64)
-    starts = range(0, len(codes), _BLOCK)
-    for start in starts:
-        block = _sums(_lowercase(codes[start : start + _BLOCK]))
-        if start:
-            block = block * np.uint64(pow(_BASE, start, _MODULUS)) + sums[start]
-        sums[start : start + len(block)] = block
+    sums = _sums(_lowercase(codes)) if len(codes) <= _BLOCK else _sums_of_blocks(codes)
     hashes: Hashes = sums.take(ends) - sums.take(begins)
-    hashes *= _inverses().take(begins % _BLOCK)
-    if len(starts) > 1:
-        inverses = np.array([pow(_BASE, -start, _MODULUS) for start in starts], np.uint64)
+    hashes *= _inverses().take(begins & (_BLOCK - 1))
+    if len(codes) > _BLOCK:
+        inverses = np.array([pow(_BASE, -k, _MODULUS) for k in range(0, len(codes), _BLOCK)], np.uint64)
         hashes *= inverses.take(begins // _BLOCK)
     hashes ^= hashes >> _HALF  # else runs would not tell `ab c` from `ac b`
     return hashes
@@ -97,11 +93,11 @@ def _bounds(kinds: Kinds) -> tuple[Places, Places]:
     """Where each refined word begins and ends: stretches free of special characters, joined up to the next gap."""
     inside = np.zeros(len(kinds) + 2, np.bool_)
     np.equal(kinds & SPECIAL, 0, out=inside[1:-1])
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    edges = (inside[1:] != inside[:-1]).nonzero()[0]
     piece = np.add.accumulate(kinds >= GAP, dtype=np.int32).take(edges[::2])
     is_first = np.ones(len(piece) + 1, np.bool_)  # of its word; the end counts as the beginning of one more
     np.not_equal(piece[1:], piece[:-1], out=is_first[1:-1])
-    first = 2 * np.flatnonzero(is_first)
+    first = 2 * is_first.nonzero()[0]
     return edges.take(first[:-1]), edges.take(first[1:] - 1)
 
 
@@ -109,6 +105,17 @@ def _sums(values: Hashes) -> Hashes:
     """The running sums of values times their powers: before each value, and after the last."""
     sums = np.zeros(len(values) + 1, np.uint64)
     np.add.accumulate(values * _powers()[: len(values)], out=sums[1:])
+    return sums
+
+
+def _sums_of_blocks(codes: Codes) -> Hashes:
+    """The running sums of a long text's code points in lower case."""
+    sums = np.zeros(len(codes) + 1, np.uint64)
+    for start in range(0, len(codes), _BLOCK):
+        block = _sums(_lowercase(codes[start : start + _BLOCK]))
+        block *= np.uint64(pow(_BASE, start, _MODULUS))
+        block += sums[start]
+        sums[start : start + len(block)] = block
     return sums
 
 

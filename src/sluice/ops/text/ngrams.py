@@ -23,20 +23,21 @@ def repetitions(hashes: Hashes) -> tuple[int, Counts]:
 
     Most runs come once, and most of those are told by a table of the hashes' first bits; the rest is sorted.
     """
-    crowded = np.sort(_crowded(hashes))
+    crowded = _crowded(hashes)
+    crowded.sort()
     same = np.zeros(len(crowded) + 1, np.bool_)  # as the one before; what comes again is a stretch of these
     np.equal(crowded[1:], crowded[:-1], out=same[1:-1])
-    edges = np.flatnonzero(same[1:] != same[:-1])
+    edges = (same[1:] != same[:-1]).nonzero()[0]
     return len(hashes) - int(np.count_nonzero(same)), edges[1::2] - edges[::2] + 1
 
 
 def _crowded(hashes: Hashes) -> Hashes:
     """All hashes that come more than once, and a few that do not; all there are where the table would be large."""
     if len(hashes) > _MOST_IN_TABLE:
-        return hashes
+        return hashes.copy()
     bits = len(hashes).bit_length() + 2
     place = (hashes >> np.uint64(64 - bits)).view(np.int64)
-    return hashes.take(np.flatnonzero(np.bincount(place, minlength=1 << bits).take(place) > 1))
+    return hashes.take((np.bincount(place, minlength=1 << bits).take(place) > 1).nonzero()[0])
 
 
 def word_ranks(words: Sequence[str]) -> Counts:
