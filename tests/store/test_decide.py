@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from journeys import fates_of, go, sizes, write_source
 
-from sluice.errors import PlanError
+from sluice.errors import MissingError, PlanError
 from sluice.store.opened import Run
 from sluice.store.whatif import what_if
 
@@ -82,11 +82,22 @@ def test_a_sample_is_drawn_by_its_own_luck(tmp_path: Path) -> None:
             "whole samples",
         ),
         ("dedup: {by: image_width_px, keep_by: image_descriptor desc}", "no order"),
+        ("dedup: {by: image_descriptor, similarity: 0.9, with: {floor: 0.95}}", "lies above"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_any_work(copies: Path, step: str, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         go(copies, f"  - measure: image_descriptor\n  - {step}")
+    assert not (copies / "out").exists()
+
+
+def test_a_device_that_is_not_here_is_missed_before_any_work(
+    copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(MissingError, match="no CUDA device"):
+        go(copies, "  - dedup: {by: image_descriptor, similarity: 0.9, with: {device: cuda}}")
     assert not (copies / "out").exists()
 
 

@@ -17,8 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from journeys import balanced, fates_of, go, write_source
 
 from sluice.errors import MissingError, PlanError, RecipeError, UsageError
+from sluice.run import run as run_recipe
 from sluice.store.opened import Run
-from sluice.store.whatif import what_if, why
+from sluice.store.whatif import what_if, why, with_thresholds
 
 COSINE = "  - dedup: {by: image_descriptor, similarity: %s%s}"
 
@@ -71,6 +72,14 @@ def test_the_stock_goes_down_to_the_floor(scenes: Path) -> None:
     wide = what_if(run, [], {"image_descriptor": 0.6}).counts()
     again = go(scenes, COSINE % (0.6, ""), output=scenes / "again")
     assert wide["duplicate"] == again["duplicate"] >= 24
+
+
+def test_a_threshold_below_the_floor_takes_the_floor_with_it(scenes: Path) -> None:
+    go(scenes, COSINE % (0.99, ", with: {floor: 0.9}"))
+    lower = with_thresholds(Run.open(str(scenes / "out")).recipe, {"image_descriptor": 0.8})
+    options: dict[str, Any] = {"output": str(scenes / "lower"), "workers": 0, "quiet": True}
+    again = go(scenes, COSINE % (0.8, ""), output=scenes / "again")
+    assert run_recipe(lower, **options)["duplicate"] == again["duplicate"]
 
 
 def test_a_threshold_of_nothing_is_refused(scenes: Path) -> None:

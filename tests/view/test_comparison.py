@@ -13,6 +13,8 @@ def test_the_method_is_told() -> None:
     exact = told({"method": "exact", "distinct": 1200, "unmatched": 3})
     assert exact.startswith("Every two of 1,200 different values were compared.")
     assert exact.endswith("3 values (zero, or not finite) can match nothing and are kept.")
+    assert told({"by": "image_phash", "pairs": 3, "without_value": 0}) == ""
+    assert told({**CLUSTERS, "without_value": 1200}).endswith("Samples without a value, which stay: 1,200.")
     assert "447 clusters" in told(CLUSTERS)
     assert "recall" not in told(CLUSTERS)
 

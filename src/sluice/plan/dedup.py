@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sluice.errors import PlanError, SluiceError
 from sluice.operator import Instance, Registry
+from sluice.ops.dedup.products import products_on
 from sluice.recipe.check import FieldType
 from sluice.recipe.steps import Dedup
 
@@ -61,9 +62,15 @@ def deduplicator_for(step: Dedup, kind: str, registry: Registry) -> Instance:
 
 
 def check_dedup(step: Dedup, fields: Mapping[str, FieldType], registry: Registry) -> None:
-    """Raise PlanError for a step that could not be carried out."""
+    """Raise PlanError for a step that could not be carried out, MissingError where its device is not here."""
     where, kind = str(step.at), fields[step.by].kind
-    deduplicator_for(step, kind, registry)
+    settings = deduplicator_for(step, kind, registry).settings
+    floor, similarity = settings.get("floor"), settings.get("similarity")
+    if floor is not None and similarity is not None and floor > similarity:
+        what = f"`floor` ({floor:g}) lies above `similarity` ({similarity:g})"
+        raise PlanError(what, where=where, fix="leave it out, or lower it")
+    if settings.get("device") == "cuda":
+        products_on("cuda")
     if step.keep_by in CENTROID and (kind != "vector" or step.level == "item"):
         what = "compares whole samples" if kind == "vector" else "looks at vectors"
         fix = "keep by `first`, `random`, or fields such as `image_width_px desc`"

@@ -59,6 +59,8 @@ def with_thresholds(recipe: Recipe, thresholds: Mapping[str, float]) -> Recipe:
 def _cut_at(step: Step, threshold: float) -> Step:
     (name,) = threshold_of(step) if isinstance(step, Dedup) else ("",)
     data = step.payload(full=True) | {name: threshold}
+    if (data["with"].get("floor") or -1) > threshold:  # what was stored for other thresholds bars none
+        data["with"] = {**data["with"], "floor": threshold}
     try:
         return Dedup.model_validate({**data, "at": step.at})
     except ValidationError as error:

@@ -16,6 +16,8 @@ def told(found: Mapping[str, Any]) -> str:
         text += f" {_certified(certificate)}"
     if found.get("unmatched"):
         text += f" {number.count(found['unmatched'])} values (zero, or not finite) can match nothing and are kept."
+    if found.get("without_value"):
+        text += f" Samples without a value, which stay: {number.count(found['without_value'])}."
     return text.strip()
 
 
