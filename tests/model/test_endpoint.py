@@ -179,7 +179,8 @@ def test_an_endpoint_that_accepts_and_says_nothing_is_not_waited_for_for_ever(ca
     assert time.monotonic() - started < 2
 
 
-def test_a_reply_that_drips_is_cut_off() -> None:
+@pytest.mark.parametrize("status_line", [b"HTTP/1.1 200 OK", b"HTTP/1.1 500 Overloaded"])
+def test_a_reply_that_drips_is_cut_off(status_line: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -187,7 +188,7 @@ def test_a_reply_that_drips_is_cut_off() -> None:
             link, _ = listener.accept()
             with link:
                 link.recv(1 << 16)
-                link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                link.sendall(status_line + b"\r\nContent-Length: 100000\r\n\r\n")
                 try:
                     for _ in range(200):
                         link.sendall(b" ")

@@ -139,7 +139,7 @@ class Endpoint:
         except urllib.error.HTTPError as error:
             self._answered = True
             with error:
-                raise _judged(error, self.url) from None
+                raise _judged(error, self.url, deadline) from None
         except TimeoutError as error:
             raise _Trouble("time limit", f"no reply within {self._timeout_s:g} s") from error
         except urllib.error.URLError as error:
@@ -168,9 +168,9 @@ def _body(response: http.client.HTTPResponse, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _judged(error: urllib.error.HTTPError, url: str) -> Exception:
+def _judged(error: urllib.error.HTTPError, url: str, deadline: float) -> Exception:
     """What a status code means: try again, fail this request, or end the run."""
-    code, said = error.code, _said(error)
+    code, said = error.code, _said(error, deadline)
     if code in _TRIED_AGAIN or code >= 500:
         return _Trouble(f"HTTP {code}", said, _retry_after_s(error.headers.get("Retry-After")))
     if code in _HOPELESS or 300 <= code < 400:
@@ -183,12 +183,15 @@ def _judged(error: urllib.error.HTTPError, url: str) -> Exception:
     return OperatorError(f"HTTP {code}", said, where=url)
 
 
-def _said(error: urllib.error.HTTPError) -> str:
+def _said(error: urllib.error.HTTPError, deadline: float) -> str:
+    """The beginning of what an error says, as far as it comes in time."""
+    said = b""
     try:
-        text = error.read(4096).decode("utf-8", "replace")
+        while len(said) < 4096 and time.monotonic() < deadline and (part := error.read1(4096)):
+            said += part
     except (OSError, http.client.HTTPException):
-        return error.reason
-    return " ".join(text.split())[:300] or error.reason
+        pass
+    return " ".join(said.decode("utf-8", "replace").split())[:300] or error.reason
 
 
 def _reply(data: bytes) -> Reply:
