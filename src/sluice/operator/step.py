@@ -140,12 +140,13 @@ def trouble_of(step: Step, cell: Cell) -> Note | None:
 
 def call_item(step: Step, cell: Cell, run: Run) -> Any:
     """The value for one item, or the note that says why there is none."""
-    trouble = trouble_of(step, cell)
-    if trouble is not None:
-        return trouble
     slots = cell.slots
+    given = [slots[i] for i in step.inputs]
+    for value in given:
+        if type(value) is Note:
+            return value
     try:
-        value = step.call(*[slots[i] for i in step.inputs], **step.settings)  # type: ignore[misc]
+        value = step.call(*given, **step.settings)  # type: ignore[misc]
         return _checked(value, step, cell, run)
     except UnavailableError:
         raise  # no sample's doing

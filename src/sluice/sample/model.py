@@ -92,7 +92,9 @@ def _item_bytes(item: Item) -> int:
             return item.media.size
         if item.media.data is not None:
             return len(item.media.data)
-    return len(item.text.encode()) if item.text is not None else 0
+    if item.text is None:
+        return 0
+    return len(item.text) if item.text.isascii() else len(item.text.encode())
 
 
 def sample_id(path: str, key: str, row: int = 0) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
@@ -232,15 +234,14 @@ def _note_rows(notes: Sequence[Note]) -> list[dict[str, Any]] | None:
 
 
 def _max_items(base: pa.Table | None) -> dict[str, int]:
-    counts: dict[str, int] = {}
+    most: dict[str, int] = {}
     if base is not None and "items" in base.column_names:
-        for items in base.column("items").to_pylist():
-            seen: dict[str, int] = {}
-            for item in items:
-                seen[item["modality"]] = seen.get(item["modality"], 0) + 1
-            for modality, count in seen.items():
-                counts[modality] = max(counts.get(modality, 0), count)
-    return counts
+        items = base.column("items").combine_chunks()
+        rows = pc.list_parent_indices(items).to_pylist()
+        modalities = pc.struct_field(pc.list_flatten(items), "modality").to_pylist()
+        for (_, modality), count in Counter(zip(rows, modalities, strict=True)).items():
+            most[modality] = max(most.get(modality, 0), count)
+    return most
 
 
 def _parquet_bytes(table: pa.Table) -> bytes:
