@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as Described
 
 from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec, ValueKind
@@ -140,7 +139,7 @@ def _attach(
         version=version,
         cost=cost,
         needs=_needs(call, hints),
-        settings=_settings(name, target, PAIRING if (scope or _scope_of(name)) == "pair" else {}),
+        parameters=_parameters(name, target, PAIRING if (scope or _scope_of(name)) == "pair" else {}),
         outputs=outputs,
         target=target,
         doc=inspect.getdoc(target) or "",
@@ -177,8 +176,8 @@ def _needs(call: Callable[..., Any], hints: dict[str, Any]) -> tuple[Need, ...]:
     return tuple(Need(n, hints.get(n)) for n in names if n != "self")
 
 
-def _settings(name: str, target: Callable[..., Any], more: dict[str, Any]) -> type[BaseModel]:
-    """A model of the keyword-only parameters (of `__init__` where the operator is a class), and some more."""
+def _parameters(name: str, target: Callable[..., Any], more: dict[str, Any]) -> dict[str, Any]:
+    """The keyword-only parameters (of `__init__` where the operator is a class), and some more."""
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     hints = _hints(name, function)
     fields: dict[str, Any] = dict(more)
@@ -193,8 +192,7 @@ def _settings(name: str, target: Callable[..., Any], more: dict[str, Any]) -> ty
             raise DeclarationError(f"{name}: setting {parameter.name!r} needs an annotation")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
-    config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-    return create_model(f"{name}_settings", __config__=config, **fields)
+    return fields
 
 
 def _outputs(name: str, returns: Any) -> tuple[tuple[Output, ...], bool]:

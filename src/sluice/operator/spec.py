@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, create_model
 
 from sluice.operator.source import source_hash
 
@@ -127,8 +127,9 @@ class Spec:
     """One operator as declared. Pickles by reference to its declaration, so that it crosses processes.
 
     `scope` is what one call sees (`image`, `text`, `frame`, `audio`, `video`, `pair`, `sample`; for a
-    deduplicator, `columns`); `batched` says that it takes lists, one entry an item; `by` is the value kind a
-    deduplicator compares; `libraries` are the distributions whose versions belong to the fingerprint.
+    deduplicator, `columns`); `parameters` hold of each setting its annotation and default (`...` for none);
+    `batched` says that it takes lists, one entry an item; `by` is the value kind a deduplicator compares;
+    `libraries` are the distributions whose versions belong to the fingerprint.
     """
 
     name: str
@@ -137,7 +138,7 @@ class Spec:
     version: int
     cost: Cost
     needs: tuple[Need, ...]
-    settings: type[BaseModel]
+    parameters: Mapping[str, Any]
     outputs: tuple[Output, ...]
     target: Callable[..., Any]
     doc: str
@@ -148,6 +149,13 @@ class Spec:
     example: str = ""
     by: str = ""
     origin: str = field(default="sluice", compare=False)
+
+    @cached_property
+    def settings(self) -> type[BaseModel]:
+        """The model of its settings; made when asked for, since a run asks few of a hundred operators."""
+        config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+        model: type[BaseModel] = create_model(f"{self.name}_settings", __config__=config, **self.parameters)
+        return model
 
     @cached_property
     def source_hash(self) -> str:
