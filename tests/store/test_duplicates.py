@@ -115,6 +115,22 @@ def test_a_run_does_not_depend_on_what_was_compared_before(scenes: Path) -> None
     assert fates_of(scenes / "after") == fates_of(scenes / "fresh")
 
 
+@pytest.mark.parametrize("start", ["s04", "s12"])
+def test_centroids_are_those_of_the_samples_left_whatever_was_compared_before(
+    scenes: Path, start: str
+) -> None:
+    steps = "  - keep: key >= '%s'\n"
+    steps += COSINE % (0.97, ", semantics: components, keep_by: centroid_near, with: {clusters: 1}")
+    go(scenes, steps % "s00")
+    asked = what_if(Run.open(str(scenes / "out")), [f"key >= '{start}'"])
+    go(scenes, steps % start, output=scenes / "after", store=str(scenes / "sluice-store"))
+    go(scenes, steps % start, output=scenes / "fresh", store=str(scenes / "other"))
+    fresh = fates_of(scenes / "fresh")
+    assert fates_of(scenes / "after") == fresh
+    stays = [row["ordinal"] for row in fresh.values() if row["fate"] == "kept"]
+    assert np.flatnonzero(asked.kept).tolist() == sorted(stays)
+
+
 @pytest.mark.parametrize(("policy", "best"), [("centroid_far", min), ("centroid_near", max)])
 def test_the_distance_from_the_centroid_decides_who_stays(
     scenes: Path, policy: str, best: Callable[..., Any]

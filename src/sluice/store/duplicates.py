@@ -45,7 +45,7 @@ def deduplicate(
     found = near_pairs(entries, part, instance, store, compute=compute)
     unseen = len(np.unique(entries.samples[part & ~found.entries]))
     fates.never_compared += unseen
-    order = _order(table, step, connection, entries, found, instance)
+    order = _order(table, step, connection, entries, part, found, instance)
     groups = _resolved(step, entries, part, found, order, alive)
     twins = groups.duplicate_of >= 0
     fates.set(twins, number, DUPLICATE)
@@ -99,7 +99,13 @@ def _resolved(
 
 
 def _order(
-    table: Table, step: Dedup, connection: Any, entries: Entries, found: Compared, instance: Any
+    table: Table,
+    step: Dedup,
+    connection: Any,
+    entries: Entries,
+    part: NDArray[np.bool_],
+    found: Compared,
+    instance: Any,
 ) -> NDArray[np.int64]:
     """Rank of every sample by the step's keep policy, 0 the most preferred."""
     if step.keep_by == "first":
@@ -107,7 +113,7 @@ def _order(
     level = np.zeros(len(table), np.int64)  # no source order: of equal ones the lower id stays
     if step.keep_by in CENTROID:
         cosines = np.full(len(table), np.nan, np.float32)
-        cosines[entries.samples] = centroid_cosines_of(entries, found, instance)
+        cosines[entries.samples] = centroid_cosines_of(entries, part, found, instance)
         ids = connection.sql("SELECT id FROM samples").to_arrow_table().column(0)
         way = "asc" if step.keep_by == "centroid_far" else "desc"
         return keep_order({"cosine": cosines}, ids, f"cosine {way}", source=level)

@@ -33,11 +33,10 @@ _ELSEWHERE = frozenset({*THRESHOLDS, "floor", "device"})
 
 @dataclass(frozen=True)
 class Compared:
-    """Near pairs of entries, cut at the threshold, which entries were compared to find them, and where it is kept."""
+    """Near pairs of entries, cut at the threshold, which entries were compared to find them, and where they lie."""
 
     pairs: Pairs
     entries: Mask
-    place: str
     folder: Location
 
 
@@ -66,13 +65,18 @@ def near_pairs(
     return replace(found, pairs=pairs)
 
 
-def centroid_cosines_of(entries: Entries, found: Compared, instance: Instance) -> NDArray[np.float32]:
-    """[m] the cosine of each compared entry with its cluster's centroid, NaN for others; kept with the pairs."""
+def centroid_cosines_of(
+    entries: Entries, part: Mask, found: Compared, instance: Instance
+) -> NDArray[np.float32]:
+    """[m] the cosine of each entry of `part` with its cluster's centroid, NaN for others; kept with the pairs.
+
+    The clusters are those of `part` alone: the comparison that serves may be of more.
+    """
     parts = Parts(found.folder)
-    name = f"{found.place}.centroids"
+    name = f"{xxhash.xxh3_64_hexdigest(np.packbits(part).tobytes())}.centroids"
     known = parts.load(name)
     if known is None:
-        chosen = np.flatnonzero(found.entries)
+        chosen = np.flatnonzero(part)
         settings = {n: instance.settings[n] for n in ("clusters", "seed", "device")}
         values = entries.values(chosen, _scratch(found.folder))
         known = {"entry": chosen, "cosine": centroid_cosines(values, **settings)}, {}
@@ -127,7 +131,7 @@ def _compare(entries: Entries, part: Mask, instance: Instance, folder: Location,
     }
     (folder / f"{name}.json").write(json.dumps(about, indent=1).encode())  # last: now it is whole
     (folder / name).delete_tree()
-    return Compared(replace(pairs, bound=about["bound"]), part.copy(), name, folder)
+    return Compared(replace(pairs, bound=about["bound"]), part.copy(), folder)
 
 
 def _scratch(folder: Location) -> Any:
@@ -155,7 +159,7 @@ def _stored(
     if best is None:
         return None
     _, about, compared = best
-    return Compared(_read(folder, about), compared, about["stem"], folder)
+    return Compared(_read(folder, about), compared, folder)
 
 
 def _reaches(about: Mapping[str, Any], threshold: float | None) -> bool:
