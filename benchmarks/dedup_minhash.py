@@ -36,6 +36,7 @@ from sluice.ops.text.minhash import text_minhash
 from sluice.store.aside import GROUP_ROWS
 from sluice.store.values import StoredValues
 
+TEXTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "text"
 CHARACTERS, SIMILARITY, PERMUTATIONS, SIZE = 2_400, 0.8, 128, 5
 BANDS = 16  # of rensa's index: it takes divisors of the permutations only; 16 x 8 is usual for 0.8
 EVERY = 10  # one document in so many is a copy
@@ -47,7 +48,7 @@ def documents(count: int, texts: Path, seed: int) -> Iterator[str]:
     luck = random.Random(seed)
     lines = [line for path in sorted(texts.glob("*.jsonl")) for line in path.read_text().splitlines()]
     found = {s for line in lines for s in re.split(r"(?<=[.!?])\s+", json.loads(line).get("text", ""))}
-    sentences = sorted(s for s in found if 20 < len(s) < 400)
+    sentences = sorted(s for s in found if 20 < len(s) < 400) or _made_up(luck)
     document = ""
     for number in range(count):
         if number % EVERY == EVERY - 1:
@@ -61,6 +62,13 @@ def documents(count: int, texts: Path, seed: int) -> Iterator[str]:
                 parts.append(luck.choice(sentences))
             document = " ".join(parts)
         yield document
+
+
+def _made_up(luck: random.Random) -> list[str]:
+    """Sentences of words of random letters, where no folder of texts is at hand."""
+    letters = "etaoinshrdlucmfwypvbgk"
+    words = ["".join(luck.choices(letters, k=luck.randint(2, 9))) for _ in range(20_000)]
+    return [" ".join(luck.choices(words, k=luck.randint(6, 25))) + "." for _ in range(4_000)]
 
 
 def words_of(text: str) -> list[str]:
@@ -174,7 +182,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("texts", type=Path, help="folder of JSON lines with a `text`")
+    parser.add_argument(
+        "texts", type=Path, nargs="?", default=TEXTS, help="folder of JSON lines with a `text`"
+    )
     parser.add_argument("--n", type=int, default=100_000, help="documents")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sketches", type=Path, help=argparse.SUPPRESS)
