@@ -47,6 +47,16 @@ def failures(reasons: Mapping[str, int], title: str = "failed because") -> None:
         table([title, "samples"], list(reasons.items()), right=[1])
 
 
+def no_values(declined: Sequence[Mapping[str, Any]], shown: int = 8) -> None:
+    """Why operators gave no value, most frequent first; nothing where all did."""
+    if declined:
+        say()
+        rows = [(f"{each['operator']}: {each['reason']}", each["samples"]) for each in declined[:shown]]
+        if len(declined) > shown:
+            rows.append((f"… and {len(declined) - shown} more reasons", ""))
+        table(["no value because", "samples"], rows, right=[1])
+
+
 def places(summary: Mapping[str, Any]) -> None:
     """Where the results are, and what they took."""
     rows = [

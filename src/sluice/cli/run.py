@@ -98,7 +98,7 @@ def _report(summary: dict[str, Any]) -> str | None:
 
 def tell(summary: dict[str, Any]) -> None:
     """The summary for people: the equation, what each rule did, failures, where things are, what to do next."""
-    from sluice.cli.account import comparisons, equation, failures, places, yields
+    from sluice.cli.account import comparisons, equation, failures, no_values, places, yields
     from sluice.store.rundir import RUN_FOLDER
 
     say(equation(summary), bold=True)
@@ -112,6 +112,7 @@ def tell(summary: dict[str, Any]) -> None:
         yields(summary["yields"])
     comparisons(summary.get("comparisons", ()))
     failures(summary["failures"])
+    no_values(summary.get("declined", ()))
     for warning in summary.get("warnings", ()):
         warn(f"warning: {warning}")
     say()

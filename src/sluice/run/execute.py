@@ -21,6 +21,7 @@ from sluice.plan.columns import Column
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
 from sluice.recipe.steps import DropItems
+from sluice.run.declined import declined
 from sluice.run.deliver import Delivery, deliver
 from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
@@ -373,6 +374,7 @@ def _summary(
         "busy_s": round(clock.busy_s, 3),
         "yields": [asdict(y) for y in fates.yields],
         "comparisons": fates.comparisons,
+        "declined": declined(table),
         "cost": _cost(prepared, clock),
         "spent": spent(prepared.plan, table),
         "notes": dict(sorted(clock.notes.items())),
