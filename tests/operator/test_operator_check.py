@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import faulty_operators
 import pytest
 from declared_operators import registered
 
-from sluice.operator import Field, Registry, measure
-from sluice.operator.check import check, check_spawned
+from sluice.operator import Field, Instance, Registry, measure, registry
+from sluice.operator.check import check, check_spawned, libraries_declared
 from sluice.sample import Item, Media, Sample
 
 FAULTY = Registry(v.spec for v in vars(faulty_operators).values() if hasattr(v, "spec"))
@@ -70,3 +71,12 @@ def test_a_spawned_process_that_differs_is_found() -> None:
     faulty_operators.COUNT[0] = 100
     (found,) = check_spawned([FAULTY.bind("image_counting")], PICTURES)
     assert "image_counting: a spawned process gives another value" in found
+
+
+def test_libraries_of_extras_must_be_declared_like_any_other() -> None:
+    bound = registry().bind("text_perplexity", {"model": "m", "sentencepiece": "p"})
+    assert libraries_declared(bound) == []
+    undeclared = Instance(replace(bound.spec, libraries=()), bound.settings, {})
+    found = " ".join(libraries_declared(undeclared))
+    assert "kenlm" in found
+    assert "sentencepiece" in found

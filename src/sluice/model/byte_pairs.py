@@ -6,7 +6,8 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-from sluice.errors import MissingError, PlanError
+from sluice.errors import PlanError
+from sluice.operator.extra import imported
 
 CLIP_PAIRS = 49152 - 256 - 2
 """Merges of CLIP's vocabulary of 49,408: the file has more than it uses (openai/CLIP, `simple_tokenizer.py`)."""
@@ -16,17 +17,12 @@ _PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 def load_tokenizer(path: Path) -> Any:
     """The `tokenizers.Tokenizer` of a `tokenizer.json`, of the folder that holds one, or of CLIP's byte pairs."""
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise MissingError(
-            f"tokenizers cannot be imported: {error}", fix="pip install 'sluice[models]'"
-        ) from error
+    tokenizers = imported("tokenizers", "models")
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
         if file.name.endswith((".txt", ".txt.gz")):
             return clip_tokenizer(file)
-        found = Tokenizer.from_file(str(file))
+        found = tokenizers.Tokenizer.from_file(str(file))
     except Exception as error:
         # The library raises bare Exceptions.
         raise PlanError(

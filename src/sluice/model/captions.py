@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-from sluice.errors import Declined, MissingError
+from sluice.errors import Declined
 from sluice.model.endpoint import Reply
+from sluice.model.langid import packaged_identifier
 from sluice.model.prompts import refusals
 
 SURE = 0.8
@@ -31,7 +31,7 @@ def caption_of(reply: Reply, language: str | None = None) -> str | Declined:
     if reply.finish == "length":
         return Declined("truncated", "the reply ended at the token limit: raise `max_tokens`")
     if language is not None and len(text.split()) >= FEWEST_WORDS:
-        found, sure = identifier().classify(text)
+        found, sure = packaged_identifier().classify(text)
         if found != language and sure >= SURE:
             return Declined("wrong language", f"{found} ({sure:.2f}), not {language}")
     return text
@@ -41,16 +41,3 @@ def caption_of(reply: Reply, language: str | None = None) -> str | Declined:
 def refusals_known() -> tuple[str, ...]:
     """How refusals begin."""
     return refusals()
-
-
-@cache
-def identifier() -> Any:
-    """The packaged language identifier (py3langid, BSD licence), with probabilities; loaded once."""
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise MissingError(
-            f"py3langid cannot be imported: {error}",
-            fix="pip install 'sluice[text]', or leave `language` out",
-        ) from error
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

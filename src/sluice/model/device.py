@@ -6,6 +6,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from sluice.errors import MissingError
+from sluice.operator.extra import imported
 from sluice.operator.spec import Contents
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -14,13 +15,7 @@ DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 def torch_module() -> Any:
     """The torch module, imported now; MissingError with the command that installs it."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingError(
-            f"torch cannot be imported: {error}", fix="pip install 'sluice[models]'"
-        ) from error
-    return torch
+    return imported("torch", "models")
 
 
 @cache

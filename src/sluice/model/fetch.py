@@ -13,10 +13,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from sluice.errors import MissingError, SluiceError, StorageError, UsageError
+from sluice.errors import SluiceError, StorageError, UsageError
 from sluice.model.cards import Card, cards
 from sluice.model.files import digests_folder, models_folder
 from sluice.model.integrity import FETCHED, flaws, sha256
+from sluice.operator.extra import imported
 
 _BLOCK = 1 << 20
 _TIMEOUT_S = 60
@@ -187,15 +188,6 @@ def _start(content_range: str) -> int | None:
 
 
 def _hub_module() -> Any:
-    try:
-        import huggingface_hub
-        import huggingface_hub.errors
-        import huggingface_hub.utils
-    except ImportError as error:
-        raise MissingError(
-            f"huggingface_hub cannot be imported: {error}", fix="pip install 'sluice[models]'"
-        ) from error
-    hub: Any = huggingface_hub
     if not sys.stderr.isatty():
-        hub.utils.disable_progress_bars()
-    return hub
+        imported("huggingface_hub.utils", "models").disable_progress_bars()
+    return imported("huggingface_hub", "models")

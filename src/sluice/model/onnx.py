@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sluice.errors import MissingError, PlanError
 from sluice.model.files import find
+from sluice.operator.extra import imported
 from sluice.operator.spec import Contents
 
 Array = NDArray[Any]
@@ -29,13 +30,7 @@ _ONLY_FATAL = 4
 
 def onnxruntime_module() -> Any:
     """The onnxruntime module, imported now; MissingError with the command that installs it."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingError(
-            f"onnxruntime cannot be imported: {error}", fix="pip install 'sluice[models]'"
-        ) from error
-    return onnxruntime
+    return imported("onnxruntime", "models")
 
 
 def device_class(name: str) -> str:

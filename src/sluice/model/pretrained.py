@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.errors import MissingError
+from sluice.operator.extra import imported
 
 WEIGHTS = (
     "model.safetensors",
@@ -24,13 +25,7 @@ PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
 
 def transformers_module() -> Any:
     """The transformers module, imported now; MissingError with the command that installs it."""
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingError(
-            f"transformers cannot be imported: {error}", fix="pip install 'sluice[models]'"
-        ) from error
-    return transformers
+    return imported("transformers", "models")
 
 
 def require(folder: str, *wanted: Sequence[str]) -> Path:

@@ -113,6 +113,9 @@ def _imported(spec: Spec) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "imported":
+            first = node.args[:1]  # as `operator.extra` imports
+            names |= {a.value for a in first if isinstance(a, ast.Constant) and isinstance(a.value, str)}
     return {name.partition(".")[0] for name in names} - {"sluice"} - sys.stdlib_module_names
 
 

@@ -25,10 +25,8 @@ from sluice.recipe.selectors import (
     Selector,
     Top,
 )
-from sluice.recipe.steps import parse_order
 from sluice.store.fates import Mask
-from sluice.store.groups import keep_order
-from sluice.store.rules import layout_of
+from sluice.store.ranks import ranked
 from sluice.store.table import Table
 
 Rows = NDArray[np.int64]
@@ -193,13 +191,7 @@ def _preference(step: Balance, left: Left) -> NDArray[Any]:
         return np.arange(len(left.alive))
     if step.keep_by == "random":
         return left.luck(step.seed)
-    layout = layout_of(left.table)
-    names = [name for name, _ in parse_order(step.keep_by)]
-    picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
-    found = left.table.connect().sql(f"SELECT id, {', '.join(picked)} FROM samples").to_arrow_table()
-    columns = {name: found.column(f"f{k}") for k, name in enumerate(names)}
-    one = np.zeros(len(found), np.int64)  # no source order: of equal ones the lower id stays
-    return keep_order(columns, found.column("id"), step.keep_by, source=one)
+    return ranked(left.table, step.keep_by)
 
 
 def _frequency(step: Frequency, left: Left) -> Mask:

@@ -18,7 +18,7 @@ from sluice.store.fates import DUPLICATE, Fates, step_name
 from sluice.store.groups import Groups, keep_order, resolve
 from sluice.store.item_groups import resolve_items
 from sluice.store.pairs import Compared, centroid_cosines_of, near_pairs
-from sluice.store.rules import layout_of
+from sluice.store.ranks import ranked
 from sluice.store.table import Table
 
 
@@ -117,9 +117,4 @@ def _order(
         ids = connection.sql("SELECT id FROM samples").to_arrow_table().column(0)
         way = "asc" if step.keep_by == "centroid_far" else "desc"
         return keep_order({"cosine": cosines}, ids, f"cosine {way}", source=level)
-    layout = layout_of(table)
-    names = [name for name, _ in step.order]
-    picked = [f"{layout[name].aggregate('max')} AS f{k}" for k, name in enumerate(names)]
-    rows = connection.sql(f"SELECT id, {', '.join(picked) or '0 AS none'} FROM samples").to_arrow_table()
-    columns = {name: rows.column(f"f{k}") for k, name in enumerate(names)}
-    return keep_order(columns, rows.column("id"), step.keep_by, source=level)
+    return ranked(table, step.keep_by)

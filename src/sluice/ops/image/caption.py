@@ -16,9 +16,10 @@ from sluice.codec import Picture
 from sluice.codec.encode import encode
 from sluice.codec.thumbnail import fit
 from sluice.errors import MissingError, SampleError
-from sluice.model.captions import caption_of, identifier
+from sluice.model.captions import caption_of
 from sluice.model.endpoint import Endpoint, Reply, picture_message
 from sluice.model.journal import journal_of, request_key
+from sluice.model.langid import packaged_identifier
 from sluice.model.pace import Pace
 from sluice.model.prompts import Prompt, prompt_hash, prompt_text
 from sluice.operator import Field, measure
@@ -125,7 +126,7 @@ class image_caption:  # noqa: N801 - an operator's name is its class's
             self._url, api_key=key, timeout_s=self._timeout_s, retries=self._retries, pace=pace
         )
         if self._language is not None:
-            identifier()
+            packaged_identifier()
 
     def __call__(self, encoded: list[bytes], media: list[Media]) -> list[Caption]:
         """One caption an image, or the exception that says why there is none."""

@@ -12,11 +12,12 @@ from pydantic import Field as Setting
 from sluice.codec import Picture
 from sluice.errors import SampleError
 from sluice.model.captioner import DEFAULT, Captioner
-from sluice.model.captions import caption_of, identifier
+from sluice.model.captions import caption_of
 from sluice.model.device import Device, DtypeName
 from sluice.model.endpoint import Reply
 from sluice.model.files import Weights, digest
 from sluice.model.journal import journal_of, request_key
+from sluice.model.langid import packaged_identifier
 from sluice.model.prompts import Prompt, prompt_hash, prompt_text
 from sluice.model.runner import BatchSize
 from sluice.operator import Field, measure
@@ -64,7 +65,7 @@ class image_caption_local:  # noqa: N801 - an operator's name is its class's
     def open(self) -> None:
         """Open the journal and load the model."""
         if self._language is not None:
-            identifier()
+            packaged_identifier()
         self._journal = journal_of(self._model)
         self._captioner = Captioner(
             self._model, prompt_text(self._prompt), max_tokens=self._max_tokens, **self._runs_on

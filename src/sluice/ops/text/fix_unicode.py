@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sluice.errors import MissingError
 from sluice.operator import mapper
+from sluice.operator.extra import imported
 
 
 @mapper(version=1, cost="header", libraries=("ftfy",))
@@ -31,12 +31,7 @@ class text_fix_unicode:  # noqa: N801 - an operator's name is its class's
 
     def open(self) -> None:
         """Load ftfy and fix its settings."""
-        try:
-            import ftfy
-        except ImportError as error:
-            raise MissingError(
-                "the package ftfy is not installed", fix="pip install 'sluice[text]'"
-            ) from error
+        ftfy = imported("ftfy", "text")
         self._fix = ftfy.fix_text
         self._config = ftfy.TextFixerConfig(
             normalization=self._form, uncurl_quotes=self._straight_quotes, explain=False

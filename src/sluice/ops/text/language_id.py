@@ -11,7 +11,9 @@ from typing import Annotated, Any, NamedTuple
 from sluice.errors import Declined, MissingError, PlanError
 from sluice.model import files
 from sluice.model.files import Model
+from sluice.model.langid import packaged_identifier
 from sluice.operator import feature
+from sluice.operator.extra import imported
 from sluice.operator.spec import Inherited
 
 PACKAGED = "py3langid"
@@ -59,7 +61,9 @@ class identified_language:  # noqa: N801 - an operator's name is its class's
     def open(self) -> None:
         """Load the identifier."""
         packaged = self._model == PACKAGED
-        self._identify = _packaged() if packaged else fasttext_labels(files.find(self._model))
+        self._identify = (
+            packaged_identifier().classify if packaged else fasttext_labels(files.find(self._model))
+        )
 
     def __call__(self, text: str) -> Identified:
         """The language of one text; blank texts are declined with `no text`."""
@@ -70,27 +74,9 @@ class identified_language:  # noqa: N801 - an operator's name is its class's
         return Identified(label, min(float(score), 1.0))
 
 
-def _packaged() -> Callable[[str], tuple[str, float]]:
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise MissingError(
-            f"py3langid cannot be imported: {error}", fix="pip install 'sluice[text]'"
-        ) from error
-    identify: Callable[[str], tuple[str, float]] = LanguageIdentifier.from_model_file(
-        MODEL_FILE, norm_probs=True
-    ).classify
-    return identify
-
-
 def fasttext_labels(path: Path) -> Callable[[str], tuple[str, float]]:
     """The first label (without fastText's prefix) and probability that a fastText classifier gives for one line."""
-    try:
-        import fasttext
-    except ImportError as error:
-        raise MissingError(
-            f"fasttext cannot be imported: {error}", fix="pip install 'sluice[text]'"
-        ) from error
+    fasttext = imported("fasttext", "text")
     try:
         model: Any = fasttext.load_model(str(path))
     except (ValueError, RuntimeError) as error:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from sluice.errors import Declined, MissingError, PlanError
 from sluice.model.files import digest, find
 from sluice.operator import feature
+from sluice.operator.extra import imported
 from sluice.operator.spec import Contents
 
 NounPhrases = Annotated[list[str], "unique, lower case, in the order of the text"]
@@ -84,8 +85,4 @@ def _readable(text: str) -> str:
 
 def spacy_library() -> Any:
     """The spacy module, imported now; MissingError with the command that installs it."""
-    try:
-        import spacy
-    except ImportError as error:
-        raise MissingError(f"spacy cannot be imported: {error}", fix="pip install 'sluice[text]'") from error
-    return spacy
+    return imported("spacy", "text")

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field as Setting
 
-from sluice.errors import Declined, MissingError, PlanError
+from sluice.errors import Declined, PlanError
 from sluice.model import files
 from sluice.model.files import Model, find
 from sluice.operator import Field, measure
+from sluice.operator.extra import imported
 from sluice.ops.text.ccnet import normalised
 
 
@@ -91,10 +92,7 @@ class text_perplexity:  # noqa: N801 - an operator's name is its class's
 
 def language_model(path: Path) -> Any:
     """The KenLM model in a file; PlanError where it holds none."""
-    try:
-        import kenlm
-    except ImportError as error:
-        raise MissingError(f"kenlm cannot be imported: {error}", fix="pip install 'sluice[text]'") from error
+    kenlm = imported("kenlm", "text")
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
@@ -108,14 +106,9 @@ def language_model(path: Path) -> Any:
 
 def piece_model(path: Path) -> Any:
     """The SentencePiece model in a file; PlanError where it holds none."""
+    pieces = imported("sentencepiece", "text")
     try:
-        from sentencepiece import SentencePieceProcessor
-    except ImportError as error:
-        raise MissingError(
-            f"sentencepiece cannot be imported: {error}", fix="pip install 'sluice[text]'"
-        ) from error
-    try:
-        return SentencePieceProcessor(model_file=str(path))
+        return pieces.SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:
         raise PlanError(
             f"not a SentencePiece model: {error}", where=str(path), fix="give a .model file"
