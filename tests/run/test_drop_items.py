@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from journey_operators import operators
 from journeys import BROKEN, balanced, fates_of, go, members, write_source, write_tar
 from small_pictures import picture
 
+from sluice.cli import main
 from sluice.store.opened import Run
 from sluice.store.whatif import what_if, why
 
@@ -55,7 +57,7 @@ def test_later_rules_and_the_output_lack_what_was_dropped(tmp_path: Path) -> Non
         "tornthin": ("dropped", "narrow"),
     }
     (items,) = found["levels"]
-    assert items == {"name": "items", "read": 12, "kept": 4, "dropped": 5, "duplicate": 0, "failed": 3}
+    assert items == {"name": "items", "read": 12, "kept": 4, "dropped": 4, "duplicate": 0, "failed": 4}
 
 
 def test_a_rule_before_sees_all_items_and_one_after_sees_what_is_left(tmp_path: Path) -> None:
@@ -79,6 +81,48 @@ def test_margins_are_those_of_the_items_a_rule_saw(tmp_path: Path) -> None:
     run = Run.open(str(tmp_path / "out"))
     (told,) = why(run, "half")
     assert [rule["margins"][0]["margin"] for rule in told["rules"]] == pytest.approx([40, 30])
+
+
+def test_the_selection_says_which_item_fell_where_and_why(tmp_path: Path) -> None:
+    steps = (
+        "  - keep: {rule: key <> 'thin', name: not thin}\n"
+        "  - drop_items: {rule: image_width_px < 40, name: narrow}\n"
+        "  - drop_items: {rule: image_width_px < 85, name: small}"
+    )
+    found = go(source(tmp_path), steps)
+    torn = {"item": 0, "rule": None, "fate": "failed", "reason": "not an image"}
+    fates = fates_of(tmp_path / "out")
+    assert {k: f["items_dropped"] for k, f in fates.items()} == {
+        "wide": [{"item": 0, "rule": "small", "fate": "dropped", "reason": None}],
+        "half": [
+            {"item": 0, "rule": "narrow", "fate": "dropped", "reason": None},
+            {"item": 1, "rule": "small", "fate": "dropped", "reason": None},
+        ],
+        "thin": None,  # it had fallen as a whole
+        "torn": [torn],
+        "gone": [torn, torn | {"item": 1}],
+        "tornthin": [torn, {"item": 1, "rule": "narrow", "fate": "dropped", "reason": None}],
+    }
+    assert (fates["half"]["rule"], fates["half"]["reason"]) == ("small", "no content left")
+    assert (fates["thin"]["rule"], fates["thin"]["reason"]) == ("not thin", None)
+    assert found["failures"] == {"not an image": 1}
+    assert {y["name"]: y["items"] for y in found["yields"]} == {"not thin": 0, "narrow": 2, "small": 2}
+    assert found["levels"][0] == {
+        "name": "items", "read": 12, "kept": 2, "dropped": 6, "duplicate": 0, "failed": 4,
+    }  # fmt: skip
+
+
+def test_why_tells_what_befell_the_items_of_a_sample(tmp_path: Path) -> None:
+    go(source(tmp_path), "  - drop_items: {rule: image_width_px < 40, name: narrow}")
+    (told,) = why(Run.open(str(tmp_path / "out")), "half")
+    assert [(i["name"], i["lost"]) for i in told["items"]] == [
+        ("left.jpg", {"fate": "dropped", "rule": "narrow", "reason": None}),
+        ("right.jpg", None),
+    ]
+    lines = CliRunner().invoke(main, ["why", str(tmp_path / "out"), "tornthin"]).output.splitlines()
+    assert lines[0] == "tornthin: dropped by 'narrow' (no content left)"
+    assert any(line.endswith("left out: not an image") for line in lines)
+    assert any(line.endswith("dropped by 'narrow'") for line in lines[1:])
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def _tell(sample: Mapping[str, Any]) -> None:
         say(f"  one of {sample['parent']['children']:,} made of {sample['parent']['key']}")
     for item in sample["items"]:
         kind = " ".join(filter(None, (item["modality"], item["name"])))
-        say(f"  {kind}  {item['uri'] or 'inside its table'}  {size_text(item['size'])}")
+        lost = f"  {_lost(item['lost'])}" if item["lost"] else ""
+        say(f"  {kind}  {item['uri'] or 'inside its table'}  {size_text(item['size'])}{lost}")
     if sample["rules"]:
         say()
         table(["", "rule", "comparison", "margin", "in IQR"], list(_rule_rows(sample["rules"])), right=[3, 4])
@@ -83,8 +84,17 @@ def _fate(sample: Mapping[str, Any]) -> str:
     if fate == "dropped":
         others = [name for name in sample["failing"] or [] if name != sample["decided_by"]]
         also = f"; also fails {', '.join(map(repr, others))}" if others else ""
-        return f"dropped by {sample['decided_by']!r}{also}"
+        reason = f" ({sample['reason']})" if sample["reason"] else ""
+        return f"dropped by {sample['decided_by']!r}{reason}{also}"
     return f"kept, in shard {sample['shard']}" if sample["shard"] is not None else "kept"
+
+
+def _lost(lost: Mapping[str, Any]) -> str:
+    """What befell an item inside its sample."""
+    if lost["rule"] is None:
+        return f"left out: {lost['reason']}"
+    reason = f" ({lost['reason']})" if lost["reason"] else ""
+    return f"{lost['fate']} by {lost['rule']!r}{reason}"
 
 
 def _similarity(of: Mapping[str, Any]) -> str:

@@ -71,6 +71,11 @@ class Step(Part):
 
     at: At
 
+    @property
+    def drops_items(self) -> bool:
+        """Whether it drops items inside samples, so that later rules see fewer than there are."""
+        return False
+
     @model_validator(mode="before")
     @classmethod
     def _unwrap(cls, data: object) -> object:
@@ -245,6 +250,11 @@ class DropItems(Step):
     def parsed(self) -> Rule:
         """The rule, read; its errors say where it was written."""
         return parse(self.rule, self.at.of("rule"))
+
+    @property
+    def drops_items(self) -> bool:
+        """Always."""
+        return True
 
 
 KEEP_POLICIES = ("first", "random", "centroid_far", "centroid_near")

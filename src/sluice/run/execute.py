@@ -20,7 +20,6 @@ from sluice.plan import MeasurePass, idle_rules
 from sluice.plan.columns import Column
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
-from sluice.recipe.steps import DropItems
 from sluice.run.declined import declined
 from sluice.run.deliver import Delivery, deliver
 from sluice.run.engine import Engine
@@ -265,7 +264,7 @@ def _judge_failures(
     prepared: Prepared, fates: Fates, parents: Mapping[str, Any] | None, options: Options
 ) -> None:
     counts = fates.counts()
-    reasons = Counter(fates.reason.values())
+    reasons = Counter(fates.failures())
     if parents is not None:  # a parent that failed is one sample that could not be used, like any other
         counts = {name: counts[name] + parents["failed"] for name in ("read", "failed")}
         reasons.update(parents["reasons"]["failed"])
@@ -314,18 +313,15 @@ def _decide(prepared: Prepared, table: Table, upto: int | None) -> Fates:
 
 
 def _items(prepared: Prepared, table: Table, fates: Fates) -> list[dict[str, Any]]:
-    """The equation of conservation of items, where a step drops some inside samples."""
-    if not any(isinstance(step, DropItems) for step in prepared.recipe.steps):
+    """The equation of conservation of items, where a step drops some inside samples: by what befell each first."""
+    if not any(step.drops_items for step in prepared.recipe.steps):
         return []
-    fate_of = {name: k for k, name in enumerate(FATES)}
     items = table.connect().sql("SELECT len(items) AS n FROM samples").to_arrow_table().column(0).to_numpy()
-    counts = {name: int(items[fates.fate == k].sum()) for name, k in fate_of.items()}
+    counts = {name: int(items[fates.fate == k].sum()) for k, name in enumerate(FATES)}
     for ordinal, gone in fates.dropped_items.items():
-        if fates.fate[ordinal] == fate_of["kept"]:
-            unreadable = len(fates.unreadable_items.get(ordinal, ()))
-            counts["kept"] -= len(gone)
-            counts["failed"] += unreadable
-            counts["dropped"] += len(gone) - unreadable
+        counts[FATES[fates.fate[ordinal]]] -= len(gone)
+        for lost in gone.values():
+            counts[FATES[lost.fate]] += 1
     return [{"name": "items", "read": int(items.sum()), **counts}]
 
 
@@ -348,9 +344,6 @@ def _summary(
     clock: Clock,
 ) -> dict[str, Any]:
     counts = fates.counts()
-    reasons: dict[str, int] = {}
-    for reason in fates.reason.values():
-        reasons[reason] = reasons.get(reason, 0) + 1
     by_rule: dict[str, int] = {}
     for each in fates.yields:  # steps may share a name
         by_rule[each.name] = by_rule.get(each.name, 0) + each.first_failing
@@ -360,7 +353,7 @@ def _summary(
         **counts,
         **({"levels": list(levels)} if levels else {}),
         "by_rule": by_rule,
-        "failures": dict(sorted(reasons.items(), key=lambda r: (-r[1], r[0]))),
+        "failures": fates.failures(),
         "output": prepared.run.output.url,
         "run": prepared.run.location.url,
         "store": prepared.store.url,

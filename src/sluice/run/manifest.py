@@ -22,6 +22,7 @@ from sluice.store import Fates, Table
 from sluice.store.aside import ASIDE
 from sluice.store.fates import ItemsGone
 from sluice.store.fragments import HASHES
+from sluice.store.items import indices
 
 MODELS = "sluice.models"
 """Metadata of a column that a model made, in the tables of an output."""
@@ -53,13 +54,10 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
 
 def _gone(known: pa.Table, ordinals: NDArray[np.int64], dropped: ItemsGone) -> pa.Array:
     """For each sample the indices of items that are not written: unreadable ones and those rules dropped."""
-    gone: dict[int, set[int]] = {}
+    lists: list[list[int] | None] = [None] * known.num_rows
     for at in np.flatnonzero(np.isin(ordinals, np.fromiter(dropped, np.int64, len(dropped)))):
         modalities = [item["modality"] for item in known.column("items")[int(at)].as_py()]
-        for modality, k in dropped[int(ordinals[at])]:
-            places = [i for i, m in enumerate(modalities) if m == modality]
-            gone.setdefault(int(at), set()).add(places[k])
-    lists = [sorted(gone.get(at, ())) or None for at in range(known.num_rows)]
+        lists[int(at)] = sorted(indices(modalities, dropped[int(ordinals[at])])) or None
     return pa.array(lists, pa.list_(pa.int32()))
 
 

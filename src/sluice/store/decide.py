@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sluice.operator import Registry
 from sluice.recipe.check import FieldType
 from sluice.recipe.expression import Rule, fields_of, quote_name
@@ -15,8 +13,8 @@ from sluice.recipe.steps import Dedup, DropItems, Keep, Step
 from sluice.storage import Location
 from sluice.store.choose import chosen
 from sluice.store.duplicates import deduplicate
-from sluice.store.fates import DROPPED, Fates, yields_of
-from sluice.store.items import drop_items, unreadable_items
+from sluice.store.fates import DROPPED, Fates, ItemFate, yields_of
+from sluice.store.items import drop_items, take_out, unreadable_items
 from sluice.store.rules import ABSENT, NULL, judge_table, view_of
 from sluice.store.table import Table
 
@@ -47,20 +45,15 @@ def decide(
             # Rules that see the same items are judged in one query.
             if number not in fates.verdicts:
                 waiting = _same_view(steps[:upto], number)
-                found = judge_table(connection, view.relation, [rules[n] for n in waiting], view.layout)
-                fates.verdicts |= dict(zip(waiting, found, strict=True))
+                judged = judge_table(connection, view.relation, [rules[n] for n in waiting], view.layout)
+                fates.verdicts |= dict(zip(waiting, judged, strict=True))
                 fates.views |= dict.fromkeys(waiting, view)
             fates.keep_nulls[number] = step.nulls == "keep"
             _mark_absent(fates, table, number, rules[number], connection)
             fates.set(fates.kept & fates.fails(number), number, DROPPED)
         elif isinstance(step, DropItems):
-            nulls, before = step.nulls == "keep", fates.dropped_items
-            view, fates.dropped_items, empty = drop_items(
-                view, table, rules[number], nulls, before, connection
-            )
-            left = np.zeros(len(table), bool)
-            left[empty] = True
-            fates.set(left & fates.kept, number, DROPPED)
+            view, found = drop_items(view, table, rules[number], step.nulls == "keep", connection)
+            take_out(fates, found, ItemFate(number, DROPPED), connection)
         elif isinstance(step, Dedup):
             deduplicate(fates, table, number, step, registry, store, connection, compare)
         elif isinstance(step, Selector):
@@ -104,8 +97,7 @@ def _start(connection: Any, count: int, item_errors: str) -> Fates:
     for ordinal, reason in connection.execute(sql).fetchall():
         fates.fail(ordinal, reason)
     if item_errors == "drop_item":
-        fates.unreadable_items, lost = unreadable_items(connection)
-        fates.dropped_items = fates.unreadable_items
+        fates.dropped_items, lost = unreadable_items(connection)
         for ordinal, reason in lost.items():
             fates.fail(ordinal, reason)
     elif item_errors == "fail":

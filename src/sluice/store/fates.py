@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +20,24 @@ PARENT_FATES = ("split", "childless", "failed")
 """What becomes of a sample that a splitter takes apart: its children are the samples of all further steps."""
 
 Mask = NDArray[np.bool_]
-ItemsGone = dict[int, set[tuple[str, int]]]
-"""By ordinal the items that are left out: (modality, index among the sample's items of it)."""
+NO_CONTENT = "no content left"
+"""Why a sample is dropped by a step that dropped its last text or medium."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFate:
+    """What befell an item inside a sample: by which step (−1: none, it is unreadable), as what, and why.
+
+    `fate` is an index into `FATES`; `reason` is empty where the step says it all.
+    """
+
+    step: int
+    fate: int
+    reason: str = ""
+
+
+ItemsGone = dict[int, dict[tuple[str, int], ItemFate]]
+"""By ordinal the items that are left out, (modality, index among the sample's items of it), and what befell them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class RuleYield:
     `kept` is left after it and all before it; `first_failing` it was the first to drop; `alone` fail it,
     whatever else; `only_this` fail it and no other rule; `null` had nothing to judge; `absent` of those
     were never measured because an earlier rule had dropped them, so that they neither pass nor fail.
+    `items` were dropped inside samples.
     """
 
     step: int
@@ -41,6 +59,7 @@ class RuleYield:
     only_this: int
     null: int
     absent: int = 0
+    items: int = 0
 
 
 @dataclass
@@ -49,7 +68,7 @@ class Fates:
 
     `fate` holds indices into `FATES`; `step` the recipe step that decided (−1: none); `verdicts` each rule's
     results by step; `duplicate_of` the ordinal of the kept twin (−1) with `score`; `reason` has
-    the ordinals of failed samples with why they failed.
+    the ordinals of failed samples with why they failed, and of those that a step left without content.
     """
 
     fate: NDArray[np.uint8]
@@ -65,10 +84,8 @@ class Fates:
     """For each `dedup` step how duplicates were found: counts, the method, its recall certificate."""
     never_measured: dict[str, int] = field(default_factory=dict)
     """By field how many samples reached a rule about it without ever having been measured."""
-    unreadable_items: ItemsGone = field(default_factory=dict)
-    """Items that are left out because they are unreadable."""
     dropped_items: ItemsGone = field(default_factory=dict)
-    """All items left out: those, and what `drop_items` steps removed."""
+    """All items left out inside samples: unreadable ones, and those that steps dropped of samples still kept."""
     views: dict[int, View] = field(default_factory=dict)
     """The table as each rule saw it, by step."""
 
@@ -90,6 +107,23 @@ class Fates:
     def fail(self, ordinal: int, reason: str) -> None:
         """Let one sample fail with its reason, whatever was decided of it."""
         self.fate[ordinal], self.step[ordinal], self.reason[ordinal] = FAILED, -1, reason
+
+    def lose(self, lost: ItemsGone) -> None:
+        """Leave items out; what befell an item first stays."""
+        for ordinal, items in lost.items():
+            known = self.dropped_items.setdefault(ordinal, {})
+            for key, fate in items.items():
+                known.setdefault(key, fate)
+
+    def empty(self, ordinals: NDArray[np.int64], step: int) -> None:
+        """Drop samples that a step left without content."""
+        self.fate[ordinals], self.step[ordinals] = DROPPED, step
+        self.reason |= dict.fromkeys(ordinals.tolist(), NO_CONTENT)
+
+    def failures(self) -> dict[str, int]:
+        """How many samples failed for which reason, the most frequent first."""
+        found = Counter(why for ordinal, why in self.reason.items() if self.fate[ordinal] == FAILED)
+        return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
 
     @property
     def kept(self) -> Mask:
@@ -152,6 +186,7 @@ def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
         np.add(failures, mask, out=failures)
     once = failures == 1
     decided = np.bincount(fates.step[fates.step >= 0], minlength=len(steps))
+    items = Counter(lost.step for of in fates.dropped_items.values() for lost in of.values())
     found = []
     for number, step in enumerate(steps):
         dropped_here = int(decided[number])
@@ -174,5 +209,6 @@ def yields_of(steps: Sequence[Step], fates: Fates) -> list[RuleYield]:
                 )
             )
         elif isinstance(step, Dedup | Selector | DropItems):
-            found.append(RuleYield(number, name, name, left, dropped_here, dropped_here, dropped_here, 0))
+            here = (dropped_here,) * 3
+            found.append(RuleYield(number, name, name, left, *here, null=0, items=items[number]))
     return found

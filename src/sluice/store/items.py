@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,41 +13,48 @@ from sluice.recipe.expression import Rule, fields_of, quote_name
 from sluice.recipe.sql import Column as Place
 from sluice.recipe.sql import compile_items
 from sluice.sample import MEDIA_MODALITIES
-from sluice.store.fates import ItemsGone
+from sluice.store.fates import FAILED, Fates, ItemFate, ItemsGone
 from sluice.store.rules import View
 from sluice.store.table import Table
+
+Positions = dict[int, list[tuple[str, int]]]
+"""By ordinal some items: (modality, index among the sample's items of it)."""
 
 CONTENT = ("text", "image", "video", "audio")
 """Modalities of which a sample must have an item left to be worth keeping."""
 
 
 def drop_items(
-    view: View, table: Table, rule: Rule, keep_nulls: bool, gone_before: ItemsGone, connection: Any
-) -> tuple[View, ItemsGone, NDArray[np.int64]]:
-    """The view without the items that a rule drops, all items gone by then, and the samples left without content."""
+    view: View, table: Table, rule: Rule, keep_nulls: bool, connection: Any
+) -> tuple[View, Positions]:
+    """The view without the items that a rule drops, and which those are, of all samples."""
     modality = _modality(rule, table)
     condition = compile_items(rule, view.layout)
     unknown = "FALSE" if keep_nulls else "TRUE"
-    columns = [n for n, c in table.columns.items() if c.modality == modality and n in view.layout]
-    positions = f"__at_{modality}"
-    base = view.relation if positions in view.layout else _with_positions(view, table, modality, positions)
-    is_list = table.max_items.get(modality, 0) > 1
-    if is_list:
-        mask = f"list_transform({condition}, lambda gone: coalesce(gone, {unknown}))"
+    view = _with_positions(view, table, modality)
+    if _is_list(table, modality):
         # Items that were never measured have no condition either; they stay.
+        mask = f"list_transform({condition}, lambda gone: coalesce(gone, {unknown}))"
+    else:
+        mask = f"coalesce({condition}, {unknown} AND {_positions(modality)} IS NOT NULL)"
+    return _cut(view, table, modality, mask, connection)
+
+
+def _cut(view: View, table: Table, modality: str, mask: str, connection: Any) -> tuple[View, Positions]:
+    """The view without the items of a modality for which `mask` is true, and which those are."""
+    positions = _positions(modality)
+    columns = [n for n, c in table.columns.items() if c.modality == modality and n in view.layout]
+    is_list = _is_list(table, modality)
+    if is_list:
         cut = "list_transform(list_filter(list_zip({c}, __gone), lambda x: NOT coalesce(x[2], FALSE)), lambda x: x[1])"
         found = f"list_transform(list_filter(list_zip({positions}, __gone), lambda x: x[2]), lambda x: x[1])"
     else:
-        mask = f"coalesce({condition}, {unknown} AND {positions} IS NOT NULL)"
         cut = "CASE WHEN __gone THEN NULL ELSE {c} END"
         found = f"CASE WHEN __gone AND {positions} IS NOT NULL THEN [{positions}] END"
-    masked = f"(SELECT *, {mask} AS __gone FROM {base})"
+    masked = f"(SELECT *, {mask} AS __gone FROM {view.relation})"
     gone = connection.execute(
         f"SELECT ordinal, gone FROM (SELECT ordinal, {found} AS gone FROM {masked}) WHERE len(gone) > 0"
     ).fetchall()
-    dropped = {o: set(items) for o, items in gone_before.items()}
-    for ordinal, indices in gone:
-        dropped.setdefault(ordinal, set()).update((modality, int(i)) for i in indices)
     replaced = [f"{cut.format(c=quote_name(c))} AS {quote_name(c)}" for c in (*columns, positions)]
     relation = f"(SELECT * EXCLUDE (__gone) REPLACE ({', '.join(replaced)}) FROM {masked})"
     layout: dict[str, Place] = {
@@ -54,8 +62,23 @@ def drop_items(
         for name, place in view.layout.items()
     }
     layout[positions] = Place(positions, is_list)
-    empty = _left_empty(table, dropped, [o for o, _ in gone])
-    return View(relation, layout), dropped, empty
+    return View(relation, layout), {o: [(modality, int(i)) for i in items] for o, items in gone}
+
+
+def take_out(fates: Fates, found: Positions, fate: ItemFate, connection: Any) -> None:
+    """Leave items out of the samples still kept; a sample without content left is dropped by the same step."""
+    kept = fates.kept
+    lost = {o: dict.fromkeys(items, fate) for o, items in found.items() if kept[o]}
+    fates.lose(lost)
+    fates.empty(_left_empty(connection, fates.dropped_items, list(lost)), fate.step)
+
+
+def indices(modalities: Sequence[str], lost: Iterable[tuple[str, int]]) -> list[int]:
+    """The places, among all items of a sample, of items given by modality and their number in it."""
+    places: dict[str, list[int]] = {}
+    for i, modality in enumerate(modalities):
+        places.setdefault(modality, []).append(i)
+    return [places[modality][k] for modality, k in lost]
 
 
 def _modality(rule: Rule, table: Table) -> str:
@@ -66,21 +89,37 @@ def _modality(rule: Rule, table: Table) -> str:
     raise AssertionError("a checked drop_items rule looks at an item field")
 
 
-def _with_positions(view: View, table: Table, modality: str, name: str) -> str:
-    """The relation with each item's index among the sample's items of the modality."""
+def _positions(modality: str) -> str:
+    return f"__at_{modality}"
+
+
+def _is_list(table: Table, modality: str) -> bool:
+    return table.max_items.get(modality, 0) > 1
+
+
+def _with_positions(view: View, table: Table, modality: str) -> View:
+    """The view with each item's index among the sample's items of the modality, as the source has them."""
+    name = _positions(modality)
+    if name in view.layout:
+        return view
     count = f"len(list_filter(items, lambda i: i.modality = '{modality}'))"
-    if table.max_items.get(modality, 0) > 1:
-        return f"(SELECT *, range({count}) AS {name} FROM {view.relation})"
-    return f"(SELECT *, CASE WHEN {count} > 0 THEN 0 END AS {name} FROM {view.relation})"
+    is_list = _is_list(table, modality)
+    made = f"range({count})" if is_list else f"CASE WHEN {count} > 0 THEN 0 END"
+    relation = f"(SELECT *, {made} AS {name} FROM {view.relation})"
+    return View(relation, {**view.layout, name: Place(name, is_list)})
 
 
-def _left_empty(table: Table, dropped: ItemsGone, ordinals: list[int]) -> NDArray[np.int64]:
-    empty = []
-    for ordinal, row in zip(ordinals, table.rows(ordinals, ["items"]), strict=True):
-        content = sum(item["modality"] in CONTENT for item in row["items"])
-        if sum(modality in CONTENT for modality, _ in dropped[ordinal]) >= content:
-            empty.append(ordinal)
-    return np.array(empty, np.int64)
+def _left_empty(connection: Any, dropped: ItemsGone, ordinals: list[int]) -> NDArray[np.int64]:
+    """Which of the samples have lost all items of which one must be left."""
+    if not ordinals:
+        return np.empty(0, np.int64)
+    listed = ", ".join(f"'{modality}'" for modality in CONTENT)
+    sql = f"SELECT len(list_filter(items, lambda i: i.modality IN ({listed}))) AS n FROM samples"
+    content = connection.sql(sql).to_arrow_table().column(0).to_numpy()
+    lost = [sum(modality in CONTENT for modality, _ in dropped[o]) for o in ordinals]
+    at: NDArray[np.int64] = np.array(ordinals, np.int64)
+    found: NDArray[np.int64] = at[np.array(lost) >= content[at]]
+    return found
 
 
 def unreadable_items(connection: Any) -> tuple[ItemsGone, dict[int, str]]:
@@ -90,7 +129,11 @@ def unreadable_items(connection: Any) -> tuple[ItemsGone, dict[int, str]]:
     lost: dict[int, str] = {}
     for ordinal, modalities, notes in connection.execute(sql).fetchall():
         unreadable = {n["item"]: n["reason"] for n in reversed(notes) if n["kind"] == "unreadable"}
-        gone[ordinal] = {(modalities[i], modalities[:i].count(modalities[i])) for i in unreadable if i >= 0}
+        gone[ordinal] = {
+            (modalities[i], modalities[:i].count(modalities[i])): ItemFate(-1, FAILED, why)
+            for i, why in sorted(unreadable.items())
+            if i >= 0
+        }
         media = [i for i, modality in enumerate(modalities) if modality in MEDIA_MODALITIES]
         if media and all(i in unreadable for i in media):
             lost[ordinal] = unreadable[media[0]]

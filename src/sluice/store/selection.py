@@ -16,6 +16,7 @@ from sluice.recipe.margins import Atom, atoms, compile_margin
 from sluice.recipe.steps import Step
 from sluice.storage import Location
 from sluice.store.fates import FATES, Fates, step_name
+from sluice.store.items import indices
 from sluice.store.rules import View
 from sluice.store.table import Table
 
@@ -102,7 +103,9 @@ def write_selection(
     with target.writer() as sink:
         writer: Any = None
         for batch in _batches(relation):
-            chunk = _with_fates(batch, fates, names, placed or {}).replace_schema_metadata({_INFO: info})
+            told = _with_fates(batch, fates, names, placed or {})
+            told = told.append_column("items_dropped", _items_dropped(told, fates, names, table.connect()))
+            chunk = told.replace_schema_metadata({_INFO: info})
             if writer is None:
                 writer = pq.ParquetWriter(sink, chunk.schema, compression="zstd")
             writer.write_table(chunk, row_group_size=CHUNK_ROWS)
@@ -158,6 +161,35 @@ def _with_fates(
     for name, values in extra.items():
         batch = batch.append_column(name, values)
     return batch
+
+
+ITEMS_DROPPED = pa.list_(
+    pa.struct([("item", pa.int32()), ("rule", pa.string()), ("fate", pa.string()), ("reason", pa.string())])
+)
+"""The items that a sample lost: each one's index among its items, by which step, as what, and why."""
+
+
+def _items_dropped(batch: pa.Table, fates: Fates, names: list[str], connection: Any) -> pa.Array:
+    start = batch.column("ordinal")[0].as_py()
+    ordinals = [o for o in range(start, start + batch.num_rows) if fates.dropped_items.get(o)]
+    if not ordinals:
+        return pa.nulls(batch.num_rows, ITEMS_DROPPED)
+    sql = "SELECT ordinal, [i.modality for i in items] FROM samples WHERE ordinal BETWEEN ? AND ?"
+    modalities = dict(connection.execute(sql, [ordinals[0], ordinals[-1]]).fetchall())
+    lists: list[list[dict[str, Any]] | None] = [None] * batch.num_rows
+    for ordinal in ordinals:
+        lost = fates.dropped_items[ordinal]
+        found = zip(indices(modalities[ordinal], lost), lost.values(), strict=True)
+        lists[ordinal - start] = [
+            {
+                "item": item,
+                "rule": names[fate.step] if fate.step >= 0 else None,
+                "fate": FATES[fate.fate],
+                "reason": fate.reason or None,
+            }
+            for item, fate in sorted(found, key=lambda each: each[0])
+        ]
+    return pa.array(lists, ITEMS_DROPPED)
 
 
 def read_margins(selection: Location) -> list[Margin]:

@@ -225,8 +225,17 @@ def _explained(run: Run, ordinal: int, row: dict[str, Any]) -> dict[str, Any]:
         },
         "rules": rules,
         "notes": row.get("notes") or [],
-        "items": [{k: i[k] for k in ("modality", "name", "uri", "size")} for i in row["items"]],
+        "items": _items(row["items"], fate.get("items_dropped")),
     }
+
+
+def _items(
+    items: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """A sample's items, each with what befell it, None where it shares the sample's fate."""
+    befell = {each["item"]: {k: each[k] for k in ("fate", "rule", "reason")} for each in lost or ()}
+    told = ("modality", "name", "uri", "size")
+    return [{**{k: item[k] for k in told}, "lost": befell.get(i)} for i, item in enumerate(items)]
 
 
 def _parent_of(run: Run, id: str | None) -> dict[str, Any] | None:
