@@ -20,7 +20,7 @@ Operator = str | dict[str, Any]
 def read(path: str | os.PathLike[str], **source: Any) -> Dataset:
     """A dataset over the samples at `path`: a folder, file, pattern or URL.
 
-    Keyword arguments are those of a recipe's `source`: `format`, `columns`, `limit`. Nothing is read yet.
+    Keyword arguments are those of a recipe's `source`: `format`, `columns`, `settings`, `limit`. Nothing is read yet.
 
     >>> read("photos/").keep("image_width_px >= 256").recipe().steps[0].rule
     'image_width_px >= 256'

@@ -347,3 +347,17 @@ def test_every_kind_of_step_is_documented_and_named() -> None:
     for key, kind in STEP_KINDS.items():
         assert kind.key == key
         assert kind.__doc__
+
+
+def test_a_step_that_is_off_is_no_step_until_it_is_turned_on() -> None:
+    text = (
+        "source: x\n"
+        "steps:\n"
+        "- keep: {rule: a > 1, off: true}\n"
+        "- measure: {operators: [image_sharpness], off: true}\n"
+        "- keep: b > 1\n"
+    )
+    assert loads(text) == loads("source: x\nsteps: [{keep: b > 1}]")
+    turned_on = loads(text, overrides=["steps.0.keep.off=false"])
+    assert [step.payload() for step in turned_on.steps] == ["a > 1", "b > 1"]
+    assert "off" not in turned_on.to_yaml(full=True)

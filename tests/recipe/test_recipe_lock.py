@@ -76,7 +76,7 @@ def test_the_text_is_what_it_is() -> None:
     ("change", "message"),
     [
         (("version: 1", "version: 3"), "lock:1: the lock was changed after it was written"),
-        (("version: 1", "version: x"), "lock:34: `columns.1.version`"),
+        (("version: 1", "version: x"), "lock:35: `columns.1.version`"),
         (("sluice: 0.1.0\n", ""), "`sluice`: field required"),
     ],
 )

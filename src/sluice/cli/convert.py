@@ -35,6 +35,20 @@ _FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".tar": "webdataset"}
     metavar="ROLE=COLUMN",
     help="Which column of a table is image, text or key: --column image=photo",
 )
+@click.option(
+    "--read",
+    "read_settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of SRC's format: --read missing_image=drop_item",
+)
+@click.option(
+    "--write",
+    "write_settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the format to write: --write images=reference",
+)
 @click.option("--shard-size", default="1GB", show_default=True, metavar="SIZE", help="Bytes a shard.")
 @click.option("--shard-samples", type=click.IntRange(min=1), metavar="N", help="Samples a shard.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -44,6 +58,8 @@ def command(
     to: str | None,
     format: str | None,
     columns: tuple[str, ...],
+    read_settings: tuple[str, ...],
+    write_settings: tuple[str, ...],
     shard_size: str,
     shard_samples: int | None,
     quiet: bool,
@@ -51,8 +67,9 @@ def command(
 ) -> int:
     """Write the same samples in another format.
 
-    DST becomes a folder of shards. Bytes, keys and sidecars stay as they are. Formats: webdataset, folder,
-    parquet, jsonl. Exit code 1 when samples could not be converted, with the list.
+    DST becomes a folder of shards. Bytes, keys and sidecars stay as they are. Formats: webdataset, folder, parquet,
+    jsonl; of interleaved documents interleaved-webdataset, interleaved-parquet, obelics, llava, data-juicer; html and
+    warc are read only. Exit code 1 when samples could not be converted, with the list.
     """
     from sluice.run.convert import convert
 
@@ -62,7 +79,9 @@ def command(
         dst,
         to=to,
         format=format,
-        columns=_columns(columns) or None,
+        columns=_named(columns, "--column", "image=photo") or None,
+        read_settings=_values(read_settings, "--read", "missing_image=drop_item"),
+        settings=_values(write_settings, "--write", "images=reference"),
         shard_size=_size(shard_size),
         shard_samples=shard_samples,
         quiet=quiet,
@@ -76,16 +95,24 @@ def command(
     return 1 if done.failed else 0
 
 
-def _columns(given: tuple[str, ...]) -> dict[str, str]:
+def _named(given: tuple[str, ...], option: str, example: str) -> dict[str, str]:
     from sluice.errors import UsageError
 
     found = {}
     for text in given:
-        role, equals, column = text.partition("=")
-        if not equals or not role or not column:
-            raise UsageError(f"--column {text} names no column", fix="write it as --column image=photo")
-        found[role] = column
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise UsageError(f"{option} {text} names nothing", fix=f"write it as {option} {example}")
+        found[name] = value
     return found
+
+
+def _values(given: tuple[str, ...], option: str, example: str) -> dict[str, Any]:
+    """Settings with their values read as YAML: numbers, `[alt, licence]`, true and false."""
+    from sluice.recipe.yaml_text import read_yaml
+
+    named = _named(given, option, example)
+    return {name: read_yaml(text, f"{option} {name}={text}").data for name, text in named.items()}
 
 
 def _size(text: str) -> int:

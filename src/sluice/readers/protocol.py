@@ -45,6 +45,11 @@ class Slice:
 class Reader(Protocol):
     """One format. Constructed with the source's location and the recipe's source settings.
 
+    Keyword-only arguments beside `columns` are the format's own settings. A class may also say how it is told:
+    `suffixes` are those of its files; `refines` names the format that the files' names suggest, where only a look
+    inside tells (documents in a Parquet file); and a class method `claims(source, file)` takes that look, at the
+    head of one file, and says whether it is this format. It never raises for what the file holds.
+
     `addressable` says whether every item's bytes can be fetched again from its view alone (files, members of
     an uncompressed tar); where not, survivors are written by reading their slice again.
     """

@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from os import PathLike
-from typing import cast
+from typing import Any, cast
 
 from sluice.errors import SourceError, UsageError
 from sluice.readers.limit import LimitedReader
 from sluice.readers.protocol import FileStat, Reader
 from sluice.readers.source import Source
 from sluice.sample.members import member_type
+from sluice.sample.settings import checked_settings
 from sluice.storage import Location
 
 GROUP = "sluice.readers"
@@ -59,13 +60,19 @@ def detect_format(location: Location | str | PathLike[str]) -> str:
     `SourceError` where nothing is there, nothing can be read, or several formats are mixed.
     """
     place = location if isinstance(location, Location) else Location(location)
+    source = Source.of(place)
     counts: Counter[str] = Counter()
-    files = list(islice(Source.of(place).files(), _LOOKED_AT))
+    files = list(islice(source.files(), _LOOKED_AT))
     for file in files:
         counts[_kind(file.path)] += 1
-    formats = _formats(counts, files)
+    formats = _formats(counts, files) if files else []
+    pages = _claimed(source, files)
+    if pages and not (counts["webdataset"] or any(counts[name] for name in _TABLES.values())):
+        # What names its media (a chat's pictures, a page's) stands above them or without them.
+        above = all("/" not in f.path for f in files if _kind(f.path) not in ("media", "text"))
+        formats = pages if above or not counts["media"] else [*formats, *pages]
     if len(formats) == 1:
-        return formats[0]
+        return _refined(formats[0], source, files)
     if not files:
         raise SourceError("there are no files", where=place.url, fix="check the path or the pattern")
     found = ", ".join(f"{n} {kind}" for kind, n in counts.most_common())
@@ -78,16 +85,47 @@ def detect_format(location: Location | str | PathLike[str]) -> str:
     )
 
 
+def _claimed(source: Source, files: Sequence[FileStat]) -> list[str]:
+    """The formats with suffixes of their own that are here: by the first file of each, where it says so."""
+    found = []
+    for name in readers():
+        kind = reader_class(name)
+        suffixes: tuple[str, ...] = getattr(kind, "suffixes", ())
+        first = next((f for f in files if suffixes and f.path.lower().endswith(suffixes)), None)
+        if first is not None and _claims(kind, source, first):
+            found.append(name)
+    return found
+
+
+def _refined(format: str, source: Source, files: Sequence[FileStat]) -> str:
+    """The format that the first file of this one turns out to have inside: a table of documents, of chats, …"""
+    first = next((f for f in files if _kind(f.path) == format), None)
+    if first is None:
+        return format
+    finer = (n for n in readers() if getattr(reader_class(n), "refines", "") == format)
+    return next((name for name in finer if _claims(reader_class(name), source, first)), format)
+
+
+def _claims(kind: type[Reader], source: Source, file: FileStat) -> bool:
+    claims = getattr(kind, "claims", None)
+    return True if claims is None else bool(claims(source, file))
+
+
 def open_reader(
     path: Location | str | PathLike[str],
     format: str | None = None,
     columns: dict[str, str] | None = None,
     limit: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Reader:
-    """A reader of what lies at `path`; its format is found out unless given, `limit` is a number of samples."""
+    """A reader of what lies at `path`; its format is found out unless given, `limit` is a number of samples.
+
+    `settings` are the format's own; `UsageError` for one that it does not have.
+    """
     place = path if isinstance(path, Location) else Location(path)
-    kind = reader_class(format or detect_format(place))
-    reader = kind(place, columns=columns)
+    name = format or detect_format(place)
+    kind = reader_class(name)
+    reader = kind(place, columns=columns, **checked_settings(name, kind, settings or {}))
     return reader if limit is None else cast(Reader, LimitedReader(reader, limit))
 
 

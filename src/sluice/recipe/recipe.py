@@ -6,7 +6,15 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializeAsAny,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from sluice.recipe.quantities import parse_share, parse_size, print_size
 from sluice.recipe.steps import At, Part, Step
@@ -39,12 +47,14 @@ class _Located(Part):
 class Source(_Located):
     """What to read: a folder, file, pattern or URL; the format is inferred unless given.
 
-    `columns` maps our fields to the columns of a table, `limit` reads only that many samples from the start.
+    `columns` maps our fields to the columns of a table, `limit` reads only that many samples from the start,
+    `settings` are those of the format's reader (`missing_image: drop_item`).
     """
 
     path: str = Field(min_length=1)
     format: str | None = None
     columns: dict[str, str] | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
     limit: int | None = Field(None, ge=1)
 
 
@@ -53,7 +63,8 @@ class Write(_Located):
 
     Shards close before they exceed `shard_size` (bytes, or `1GB`) or `shard_samples`. `embeddings` says how
     vectors go into the Parquet file beside each shard, `fields_in_json` puts our fields under one key
-    `sluice` in each sample's JSON too, `parquet` writes the Parquet files at all.
+    `sluice` in each sample's JSON too, `parquet` writes the Parquet files at all; `settings` are further ones
+    of the format's writer.
     """
 
     path: str = Field(min_length=1)
@@ -63,6 +74,7 @@ class Write(_Located):
     embeddings: Literal["none", "float16", "float32"] = "none"
     fields_in_json: bool = False
     parquet: bool = True
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Limits(Part):
@@ -94,6 +106,11 @@ class Recipe(Part):
     check: Literal["header", "full"] | None = None
     limits: Limits = Limits()
     at: At
+
+    @field_validator("steps", mode="after")
+    @classmethod
+    def _without_those_off(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        return tuple(step for step in steps if not step.off)
 
     @property
     def file(self) -> str:

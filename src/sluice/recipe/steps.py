@@ -63,12 +63,14 @@ class Part(BaseModel):
 class Step(Part):
     """Base of the kinds of step. `key` is the step's word in YAML.
 
-    `bare` names the field that a bare value (no mapping) gives: `keep: RULE` is `keep: {rule: RULE}`.
+    `bare` names the field that a bare value (no mapping) gives: `keep: RULE` is `keep: {rule: RULE}`. A step
+    that is `off` is no step of the recipe: `--set steps.2.keep.off=false` turns it on.
     """
 
     key: ClassVar[str] = ""
     bare: ClassVar[str] = ""
 
+    off: bool = Field(False, exclude=True)
     at: At
 
     @property
@@ -188,7 +190,7 @@ class Measure(Step):
 
     @classmethod
     def _is_whole(cls, data: object) -> bool:
-        return isinstance(data, dict) and set(data) == {"operators"}
+        return isinstance(data, dict) and set(data) - {"off"} == {"operators"}
 
     @model_validator(mode="before")
     @classmethod
@@ -211,7 +213,7 @@ class _Operation(Step):
 
     @classmethod
     def _is_whole(cls, data: object) -> bool:
-        return isinstance(data, dict) and set(data) == {"operator"}
+        return isinstance(data, dict) and set(data) - {"off"} == {"operator"}
 
 
 @step("map", bare="operator")
@@ -293,8 +295,10 @@ class Dedup(Step):
     cluster); of equally preferred ones the lowest id. `greedy` leaves no kept pair within the threshold;
     `components` keeps one of each connected group.
 
-    At `level: item` every item is compared with those of other samples, and a sample falls when more than the
-    share `drop_sample_above` of its compared items are duplicates of items in samples that stay.
+    At `level: item` every item is compared with those of other samples, and the duplicates are dropped inside
+    their samples: in the order of `keep_by` an item falls that an item kept before it, in another sample,
+    matches; copies within one sample stay. With `drop_sample_above` no item is dropped, and instead a sample
+    falls when more than that share of its compared items are duplicates of items in samples that stay.
     """
 
     by: str = Field(min_length=1)
@@ -314,10 +318,12 @@ class Dedup(Step):
             raise wrong("`distance` and `similarity` exclude each other", fix)
         if self.drop_sample_above is not None and self.level != "item":
             raise wrong("`drop_sample_above` needs `level: item`", "add level: item, or leave it out")
-        if self.drop_sample_above is None and self.level == "item":
-            fix = "add drop_sample_above: 0.5 (the share of its items beyond which a sample falls)"
-            raise wrong("`level: item` needs `drop_sample_above`", fix)
         return self
+
+    @property
+    def drops_items(self) -> bool:
+        """Whether it drops the duplicate items inside samples."""
+        return self.level == "item" and self.drop_sample_above is None
 
     @property
     def order(self) -> tuple[tuple[str, bool], ...]:

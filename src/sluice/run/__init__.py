@@ -59,6 +59,7 @@ def run(
                 "format": prepared.source.format,
                 "root": prepared.source.root,
                 "columns": dict(prepared.source.columns) if prepared.source.columns else None,
+                "settings": dict(prepared.source.settings),
             },
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -59,21 +59,23 @@ def convert(
     to: str = "webdataset",
     format: str | None = None,
     columns: dict[str, str] | None = None,
+    read_settings: Mapping[str, Any] | None = None,
     shard_size: int = 1_000_000_000,
     shard_samples: int | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> Converted:
     """Convert all samples at `source` into shards of the format `to` at `target`.
 
-    Shards close before they exceed `shard_size` (bytes of the samples' items) or `shard_samples`. A key that an
-    earlier sample has gets its file's stem as prefix, as in a run. Samples are read and written one by one: in
-    memory are those in the reader's hand and the keys. Raises UsageError where `target` is not empty or lies
+    `read_settings` are those of the source's reader, `settings` those of the writer. Shards close before they
+    exceed `shard_size` (bytes of the samples' items) or `shard_samples`. A key that an earlier sample has gets its
+    file's stem as prefix, as in a run. Samples are read and written one by one: in memory are those in the
+    reader's hand and the keys. Raises UsageError where `target` is not empty or lies
     inside the source; what is wrong with single samples is counted.
     """
     place, out = Location(source), Location(target)
     _refuse_mixing(place, out)
-    reader = open_reader(place, format=format, columns=columns)
+    reader = open_reader(place, format=format, columns=columns, settings=read_settings)
     writer = open_writer(out, to, **(settings or {}))
     out.is_writable()
     done = Converted()

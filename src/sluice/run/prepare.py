@@ -82,7 +82,8 @@ def prepare(
         source = replace(source, mappers=mappers)
         reader = source.open()
     known = Known(Fragments(store_place / "fragments"), base_mark(reader), retry_failed, splits)
-    settings = {"columns": str(recipe.source.columns)} if recipe.source.columns else {}
+    own = {"columns": recipe.source.columns, "settings": recipe.source.settings}
+    settings = {name: str(given) for name, given in own.items() if given}
     if mappers:
         settings["mappers"] = ",".join(mapper.fingerprint for mapper in mappers)
     cut_units = cut(plain, settings=settings, limit=recipe.source.limit)
@@ -98,17 +99,17 @@ def prepare(
 
 def writer_settings(write: Write) -> dict[str, Any]:
     """The settings of a recipe's writer: what the recipe says beyond the defaults, packing left out."""
-    packing = {"path", "format", "shard_size", "shard_samples"}
-    return write.model_dump(mode="json", exclude=packing, exclude_defaults=True)
+    packing = {"path", "format", "shard_size", "shard_samples", "settings"}
+    return {**write.model_dump(mode="json", exclude=packing, exclude_defaults=True), **write.settings}
 
 
 def open_source(source: Source) -> tuple[Reader, SourceRef]:
     """The reader of a recipe's source, and how workers open it."""
     place = Location(source.path)
     name = source.format or detect_format(place)
-    reader = open_reader(place, format=name, columns=source.columns)
+    reader = open_reader(place, format=name, columns=source.columns, settings=source.settings)
     root = SourceFiles.of(place).root.url.rstrip("/") + "/"
-    return reader, SourceRef(place.url, name, root, source.columns)
+    return reader, SourceRef(place.url, name, root, source.columns, source.settings)
 
 
 def _output(recipe: Recipe, output: str | None) -> Location:

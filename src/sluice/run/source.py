@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sluice.operator import Instance
 from sluice.plan import Unit
@@ -16,7 +17,8 @@ from sluice.store import Fragments
 
 @dataclass(frozen=True)
 class SourceRef:
-    """How a worker anywhere opens the source again; `root` is the prefix its views share.
+    """How a worker anywhere opens the source again; `root` is the prefix its views share,
+    `columns` and `settings` are those of its reader.
 
     `mappers` change its samples as they are read; a splitter among them takes them apart.
     """
@@ -25,6 +27,7 @@ class SourceRef:
     format: str
     root: str
     columns: Mapping[str, str] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     mappers: tuple[Instance, ...] = ()
 
     @property
@@ -35,7 +38,8 @@ class SourceRef:
     def open(self) -> Reader:
         """The reader of the source, with its mappers."""
         columns = dict(self.columns) if self.columns else None
-        return derived(open_reader(self.url, format=self.format, columns=columns), self.mappers)
+        reader = open_reader(self.url, format=self.format, columns=columns, settings=self.settings)
+        return derived(reader, self.mappers)
 
 
 class UnitReader:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-import inspect
 from functools import cache
 from os import PathLike
 from typing import Any, cast
 
 from sluice.errors import UsageError
+from sluice.sample.settings import checked_settings
 from sluice.storage import Location
 from sluice.writers.protocol import Writer
 
@@ -41,10 +41,5 @@ def open_writer(
 ) -> Writer:
     """A writer to `path`; a setting that the format does not have is an error with the nearest name."""
     kind = writer_class(format)
-    known = [n for n in inspect.signature(kind).parameters if n not in ("self", "output")]
-    for name in settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            fix = f"did you mean {near[0]!r}?" if near else f"settings: {', '.join(known) or 'none'}"
-            raise UsageError(f"the format {format!r} has no setting {name!r}", fix=fix)
-    return kind(path if isinstance(path, Location) else Location(path), **settings)
+    checked = checked_settings(format, kind, settings)
+    return kind(path if isinstance(path, Location) else Location(path), **checked)
