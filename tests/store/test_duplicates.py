@@ -211,13 +211,13 @@ def test_samples_fall_by_the_share_of_their_items(
     assert told["duplicate_of"]["key"] == "s00"
 
 
-def test_items_need_a_level_and_a_share(tmp_path: Path) -> None:
+def test_items_need_a_level(tmp_path: Path) -> None:
     stereo(tmp_path)
     with pytest.raises(PlanError, match="up to 2 image items") as caught:
         go(tmp_path, COSINE % (0.9, ""))
     assert "level: item" in caught.value.fix
-    with pytest.raises(RecipeError, match="needs `drop_sample_above`"):
-        go(tmp_path, COSINE % (0.9, ", level: item"))
+    with pytest.raises(RecipeError, match="needs `level: item`"):
+        go(tmp_path, COSINE % (0.9, ", drop_sample_above: 0.5"))
 
 
 def test_items_that_were_dropped_are_not_compared(tmp_path: Path) -> None:

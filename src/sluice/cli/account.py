@@ -20,11 +20,12 @@ def equation(counts: Mapping[str, Any]) -> str:
 
 def yields(found: Sequence[Mapping[str, Any]]) -> None:
     """The table of what each rule did."""
-    absent = any(each.get("absent") for each in found)
-    head = ["rule", "left", "fell here first", "fail it", "fail only it", "null"] + ["absent"] * absent
+    told = {"absent": "absent", "items": "items dropped"}
+    more = [each for each in told if any(e.get(each) for e in found)]
+    head = ["rule", "left", "fell here first", "fail it", "fail only it", "null"] + [told[m] for m in more]
     rows = [
         [e["name"], e["kept"], e["first_failing"], e["alone"], e["only_this"], e["null"]]
-        + [e.get("absent", 0)] * absent
+        + [e.get(m, 0) for m in more]
         for e in found
     ]
     table(head, rows, right=range(1, len(head)))

@@ -228,8 +228,8 @@ def _passes(recipe: Recipe, needs: _Needs, instances: Sequence[Instance]) -> tup
             places[instance] = Place(0, ())
             continue
         after = max((end for end in ends if end <= at), default=0)
-        # A rule after `drop_items` sees fewer items than there are while measuring: it gates nothing.
-        until = next((n for n, s in enumerate(recipe.steps) if isinstance(s, DropItems)), at)
+        # A rule after a step that drops items sees fewer than there are while measuring: it gates nothing.
+        until = next((n for n, s in enumerate(recipe.steps) if s.drops_items), at)
         gates = tuple(n for n in range(after, min(at, until)) if isinstance(recipe.steps[n], Keep))
         places[instance] = Place(after, gates)
     gated: dict[int, list[Gated]] = {}

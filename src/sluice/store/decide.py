@@ -14,7 +14,7 @@ from sluice.storage import Location
 from sluice.store.choose import chosen
 from sluice.store.duplicates import deduplicate
 from sluice.store.fates import DROPPED, Fates, ItemFate, yields_of
-from sluice.store.items import drop_items, take_out, unreadable_items
+from sluice.store.items import drop_items, take_out, unreadable_items, without
 from sluice.store.rules import ABSENT, NULL, judge_table, view_of
 from sluice.store.table import Table
 
@@ -52,10 +52,14 @@ def decide(
             _mark_absent(fates, table, number, rules[number], connection)
             fates.set(fates.kept & fates.fails(number), number, DROPPED)
         elif isinstance(step, DropItems):
-            view, found = drop_items(view, table, rules[number], step.nulls == "keep", connection)
-            take_out(fates, found, ItemFate(number, DROPPED), connection)
+            nulls, fate = step.nulls == "keep", ItemFate(number, DROPPED)
+            view, lost = drop_items(view, table, rules[number], nulls, fate, connection)
+            take_out(fates, lost, number, connection)
         elif isinstance(step, Dedup):
-            deduplicate(fates, table, number, step, registry, store, connection, compare)
+            lost = deduplicate(fates, table, number, step, registry, store, connection, compare)
+            if lost:
+                view = without(view, table, lost, connection)
+                take_out(fates, lost, number, connection)
         elif isinstance(step, Selector):
             fates.set(fates.kept & ~chosen(step, table, fates.kept), number, DROPPED)
     fates.yields = yields_of(steps, fates)
@@ -81,7 +85,7 @@ def _same_view(steps: Sequence[Step], start: int) -> list[int]:
     """The rules from `start` on that are judged before the next step that drops items."""
     found = []
     for number in range(start, len(steps)):
-        if isinstance(steps[number], DropItems):
+        if steps[number].drops_items:
             break
         if isinstance(steps[number], Keep):
             found.append(number)

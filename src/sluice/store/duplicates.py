@@ -14,9 +14,9 @@ from sluice.plan.dedup import CENTROID, deduplicator_for
 from sluice.recipe.steps import Dedup
 from sluice.storage import Location
 from sluice.store.entries import Entries
-from sluice.store.fates import DUPLICATE, Fates, step_name
+from sluice.store.fates import DUPLICATE, Fates, ItemFate, ItemsGone, step_name
 from sluice.store.groups import Groups, keep_order, resolve
-from sluice.store.item_groups import resolve_items
+from sluice.store.item_groups import duplicate_items, resolve_items
 from sluice.store.pairs import Compared, centroid_cosines_of, near_pairs
 from sluice.store.ranks import ranked
 from sluice.store.table import Table
@@ -31,10 +31,11 @@ def deduplicate(
     store: Location,
     connection: Any,
     compute: bool,
-) -> None:
+) -> ItemsGone:
     """Give the duplicates among the samples still kept their fate, and note how they were found.
 
-    With `compute=False` stored pairs must do; samples that no stored comparison looked at are counted.
+    Returns the items that the step drops inside samples; none where it drops samples. With `compute=False`
+    stored pairs must do; samples that no stored comparison looked at are counted.
     """
     column = table.columns.get(step.by)
     _check_level(table, step)
@@ -46,11 +47,16 @@ def deduplicate(
     unseen = len(np.unique(entries.samples[part & ~found.entries]))
     fates.never_compared += unseen
     order = _order(table, step, connection, entries, part, found, instance)
-    groups = _resolved(step, entries, part, found, order, alive)
-    twins = groups.duplicate_of >= 0
-    fates.set(twins, number, DUPLICATE)
-    fates.duplicate_of[twins] = groups.duplicate_of[twins]
-    fates.score[twins] = groups.score[twins]
+    lost: ItemsGone = {}
+    if step.drops_items:
+        holders = duplicate_items(found.pairs, entries.samples, part, order, step.semantics)
+        lost = _lost(entries, holders, number)
+    else:
+        groups = _resolved(step, entries, part, found, order, alive)
+        twins = groups.duplicate_of >= 0
+        fates.set(twins, number, DUPLICATE)
+        fates.duplicate_of[twins] = groups.duplicate_of[twins]
+        fates.score[twins] = groups.score[twins]
     fates.comparisons.append(
         {
             "step": number,
@@ -65,6 +71,22 @@ def deduplicate(
             **found.pairs.facts,
         }
     )
+    return lost
+
+
+def _lost(entries: Entries, holders: NDArray[np.int64], number: int) -> ItemsGone:
+    """Items by the samples that hold what they are duplicates of, as items that a step drops."""
+    table = entries.table
+    modality = table.columns[entries.column].modality or ""
+    items = np.flatnonzero(holders >= 0)
+    named = np.unique(holders[items])
+    keys = table.take(named, ["key"]).column("key").to_pylist() if len(named) else []
+    fates = [ItemFate(number, DUPLICATE, f"like an item of {key!r}") for key in keys]
+    lost: ItemsGone = {}
+    for item, twin in zip(items.tolist(), np.searchsorted(named, holders[items]).tolist(), strict=True):
+        place = (modality, int(entries.items[item]))
+        lost.setdefault(int(entries.samples[item]), {})[place] = fates[twin]
+    return lost
 
 
 def _check_level(table: Table, step: Dedup) -> None:
@@ -76,7 +98,8 @@ def _check_level(table: Table, step: Dedup) -> None:
             f"samples have up to {several} {column.modality} items each; `dedup` by {step.by!r} compares "
             "samples with one",
             where=str(step.at),
-            fix="add level: item and drop_sample_above, or deduplicate by a sample-level column",
+            fix="add level: item to drop the items that other samples have (with drop_sample_above: the samples"
+            " with too many of them), or deduplicate by a sample-level column",
         )
 
 
@@ -89,7 +112,8 @@ def _resolved(
     alive: NDArray[np.bool_],
 ) -> Groups:
     if step.level == "item":
-        above = step.drop_sample_above or 0.0
+        above = step.drop_sample_above
+        assert above is not None
         return resolve_items(found.pairs, entries.samples, part, order, above, step.semantics, among=alive)
     pairs = replace(found.pairs, a=entries.samples[found.pairs.a], b=entries.samples[found.pairs.b])
     # Without its item a sample has nothing that others could duplicate.

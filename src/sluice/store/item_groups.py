@@ -1,7 +1,8 @@
-"""Turns near pairs of items into samples that fall because too many of their items are elsewhere already."""
+"""Turns near pairs of items into items that are elsewhere already, and into samples that have too many of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,19 +39,52 @@ def resolve_items(
     duplicate_of = np.full(len(among), -1, np.int64)
     score = np.full(len(among), np.nan, np.float32)
     holder = np.full(len(samples), -1, np.int64)  # by node: the first kept sample with an item of it
-    items = np.flatnonzero(part & graph.shared[graph.node])
-    items = items[np.lexsort((items, order[samples[items]]))]
     counts = np.bincount(samples[part], minlength=len(among))
-    for own in np.split(items, np.flatnonzero(np.diff(samples[items])) + 1) if len(items) else ():
-        sample, nodes = int(samples[own[0]]), graph.node[own].tolist()
+    for sample, own in graph.visits(samples, part, order):
+        nodes = graph.node[own].tolist()
         met = [found for node in nodes if (found := graph.met(node, holder, order)) is not None]
         if met and len(met) / counts[sample] > drop_above:
             _, _, duplicate_of[sample], score[sample] = min(met)
         else:
-            held = np.array(nodes)
-            holder[held[holder[held] < 0]] = sample
+            _hold(holder, nodes, sample)
     group = np.where(duplicate_of >= 0, duplicate_of, np.arange(len(among)))
     return Groups(duplicate_of, score, np.where(among, group, -1))
+
+
+def duplicate_items(
+    pairs: Pairs,
+    samples: Rows,
+    part: Mask,
+    order: Rows,
+    semantics: Semantics = "greedy",
+) -> Rows:
+    """[m] for each item the sample that holds the kept item it is a duplicate of; -1 where it is kept.
+
+    `samples` [m] is each item's sample, `part` [m] which items take part, `order` [n] ranks the samples.
+    Samples are visited in that order. An item is a duplicate if an item *kept* before it, in another sample,
+    is near it (`greedy`), or connected with it by near pairs (`components`); of several samples with such an
+    item the one with the nearest is named (of equally near ones, the preferred). Copies within one sample stay.
+    So with `greedy` no two kept items of different samples are near.
+    """
+    graph = _Graph.of(pairs, len(samples), part, semantics)
+    duplicate_of = np.full(len(samples), -1, np.int64)
+    holder = np.full(len(samples), -1, np.int64)  # by node: the first sample that kept an item of it
+    for sample, own in graph.visits(samples, part, order):
+        stays = []
+        for item, node in zip(own.tolist(), graph.node[own].tolist(), strict=True):
+            met = graph.met(node, holder, order)
+            if met is None:
+                stays.append(node)
+            else:
+                duplicate_of[item] = met[2]
+        _hold(holder, stays, sample)  # after all were judged: copies within the sample do not count
+    return duplicate_of
+
+
+def _hold(holder: Rows, nodes: list[int], sample: int) -> None:
+    """Note that a sample keeps items of these nodes, where no sample before it does."""
+    held = np.array(nodes, np.int64)
+    holder[held[holder[held] < 0]] = sample
 
 
 @dataclass(frozen=True)
@@ -88,6 +122,13 @@ class _Graph:
         shared[at] = True
         start = np.searchsorted(at[sort], np.arange(count + 1))
         return cls(pairs.kind, own_score, node, shared, start, to[sort], both[sort])
+
+    def visits(self, samples: Rows, part: Mask, order: Rows) -> Iterator[tuple[int, Rows]]:
+        """The samples that have items which can be duplicates, in their order, each with those items."""
+        items = np.flatnonzero(part & self.shared[self.node])
+        items = items[np.lexsort((items, order[samples[items]]))]
+        for own in np.split(items, np.flatnonzero(np.diff(samples[items])) + 1) if len(items) else ():
+            yield int(samples[own[0]]), own
 
     def met(self, node: int, holder: Rows, order: Rows) -> tuple[float, int, int, float] | None:
         """The nearest kept item of a node: (how far, rank of its sample, its sample, score); None where none."""

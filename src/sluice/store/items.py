@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
 from sluice.recipe.expression import Rule, fields_of, quote_name
@@ -17,60 +19,92 @@ from sluice.store.fates import FAILED, Fates, ItemFate, ItemsGone
 from sluice.store.rules import View
 from sluice.store.table import Table
 
-Positions = dict[int, list[tuple[str, int]]]
-"""By ordinal some items: (modality, index among the sample's items of it)."""
-
 CONTENT = ("text", "image", "video", "audio")
 """Modalities of which a sample must have an item left to be worth keeping."""
 
 
 def drop_items(
-    view: View, table: Table, rule: Rule, keep_nulls: bool, connection: Any
-) -> tuple[View, Positions]:
-    """The view without the items that a rule drops, and which those are, of all samples."""
+    view: View, table: Table, rule: Rule, keep_nulls: bool, fate: ItemFate, connection: Any
+) -> tuple[View, ItemsGone]:
+    """The view without the items that a rule drops, and which those are, of all samples, with this fate."""
     modality = _modality(rule, table)
     condition = compile_items(rule, view.layout)
     unknown = "FALSE" if keep_nulls else "TRUE"
     view = _with_positions(view, table, modality)
+    at = _positions(modality)
     if _is_list(table, modality):
         # Items that were never measured have no condition either; they stay.
         mask = f"list_transform({condition}, lambda gone: coalesce(gone, {unknown}))"
+        found = f"list_transform(list_filter(list_zip({at}, {mask}), lambda x: x[2]), lambda x: x[1])"
     else:
-        mask = f"coalesce({condition}, {unknown} AND {_positions(modality)} IS NOT NULL)"
-    return _cut(view, table, modality, mask, connection)
+        mask = f"coalesce({condition}, {unknown}) AND {at} IS NOT NULL"
+        found = f"CASE WHEN {mask} THEN [{at}] END"
+    gone = connection.execute(
+        f"SELECT ordinal, gone FROM (SELECT ordinal, {found} AS gone FROM {view.relation}) WHERE len(gone) > 0"
+    ).fetchall()
+    lost = {o: {(modality, int(i)): fate for i in items} for o, items in gone}
+    return _cut(view, table, modality, mask), lost
 
 
-def _cut(view: View, table: Table, modality: str, mask: str, connection: Any) -> tuple[View, Positions]:
-    """The view without the items of a modality for which `mask` is true, and which those are."""
+def without(view: View, table: Table, lost: ItemsGone, connection: Any) -> View:
+    """The view without some items, all of one modality."""
+    modality = next(key[0] for items in lost.values() for key in items)
+    lists = pa.table(
+        {
+            "ordinal": pa.array(lost, pa.int64()),
+            "__lost": pa.array([[k for _, k in items] for items in lost.values()], pa.list_(pa.int64())),
+        }
+    )
+    # A table and not a registered view, which other connections to the database would not see; known by what it
+    # holds, so that a question asked again adds none.
+    name = f"__lost_{_digest(lists)}"
+    connection.register(f"{name}_arrow", lists)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM {name}_arrow")
+    connection.unregister(f"{name}_arrow")
+    view = _with_positions(view, table, modality)
+    at = _positions(modality)
+    # A join leaves no order; verdicts are read in that of the samples.
+    joined = f"(SELECT * FROM {view.relation} LEFT JOIN {name} USING (ordinal) ORDER BY ordinal)"
+    if _is_list(table, modality):
+        mask = f"list_transform({at}, lambda place: coalesce(list_contains(__lost, place), FALSE))"
+    else:
+        mask = f"coalesce(list_contains(__lost, {at}), FALSE)"
+    found = _cut(View(joined, view.layout), table, modality, mask)
+    return View(f"(SELECT * EXCLUDE (__lost) FROM {found.relation})", found.layout)
+
+
+def _digest(lists: pa.Table) -> str:
+    hasher = xxhash.xxh3_128()
+    for column in lists.combine_chunks().columns:
+        for buffer in column.chunk(0).buffers() if column.num_chunks else ():
+            hasher.update(buffer or b"")
+    return hasher.hexdigest()
+
+
+def _cut(view: View, table: Table, modality: str, mask: str) -> View:
+    """The view without the items of a modality for which `mask` is true."""
     positions = _positions(modality)
     columns = [n for n, c in table.columns.items() if c.modality == modality and n in view.layout]
-    is_list = _is_list(table, modality)
-    if is_list:
+    if _is_list(table, modality):
         cut = "list_transform(list_filter(list_zip({c}, __gone), lambda x: NOT coalesce(x[2], FALSE)), lambda x: x[1])"
-        found = f"list_transform(list_filter(list_zip({positions}, __gone), lambda x: x[2]), lambda x: x[1])"
     else:
         cut = "CASE WHEN __gone THEN NULL ELSE {c} END"
-        found = f"CASE WHEN __gone AND {positions} IS NOT NULL THEN [{positions}] END"
-    masked = f"(SELECT *, {mask} AS __gone FROM {view.relation})"
-    gone = connection.execute(
-        f"SELECT ordinal, gone FROM (SELECT ordinal, {found} AS gone FROM {masked}) WHERE len(gone) > 0"
-    ).fetchall()
     replaced = [f"{cut.format(c=quote_name(c))} AS {quote_name(c)}" for c in (*columns, positions)]
+    masked = f"(SELECT *, {mask} AS __gone FROM {view.relation})"
     relation = f"(SELECT * EXCLUDE (__gone) REPLACE ({', '.join(replaced)}) FROM {masked})"
     layout: dict[str, Place] = {
         name: replace(place, stored=frozenset()) if name in columns else place
         for name, place in view.layout.items()
     }
-    layout[positions] = Place(positions, is_list)
-    return View(relation, layout), {o: [(modality, int(i)) for i in items] for o, items in gone}
+    return View(relation, layout)
 
 
-def take_out(fates: Fates, found: Positions, fate: ItemFate, connection: Any) -> None:
+def take_out(fates: Fates, found: ItemsGone, step: int, connection: Any) -> None:
     """Leave items out of the samples still kept; a sample without content left is dropped by the same step."""
     kept = fates.kept
-    lost = {o: dict.fromkeys(items, fate) for o, items in found.items() if kept[o]}
+    lost = {ordinal: items for ordinal, items in found.items() if kept[ordinal]}
     fates.lose(lost)
-    fates.empty(_left_empty(connection, fates.dropped_items, list(lost)), fate.step)
+    fates.empty(_left_empty(connection, fates.dropped_items, list(lost)), step)
 
 
 def indices(modalities: Sequence[str], lost: Iterable[tuple[str, int]]) -> list[int]:
