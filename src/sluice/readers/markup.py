@@ -47,11 +47,12 @@ _WIDER = {
     "shift_jis": "cp932",
     "euc_kr": "cp949",
 }
-_ENCODINGS = frozenset(
-    ("utf-8 utf-16-le utf-16-be gb18030 big5hkscs cp932 cp949 euc_jp iso2022_jp koi8-r koi8-u cp866 cp874 mac-roman"
+_ENCODING_NAMES = (
+    "utf-8 utf-16-le utf-16-be gb18030 big5hkscs cp932 cp949 euc_jp iso2022_jp koi8-r koi8-u cp866 cp874 mac-roman"
     " mac-cyrillic cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 iso8859-2 iso8859-3 iso8859-4"
-    " iso8859-5 iso8859-6 iso8859-7 iso8859-8 iso8859-10 iso8859-13 iso8859-14 iso8859-15 iso8859-16").split()  # noqa: SIM905 - forty quoted words are no easier to read
-)  # fmt: skip
+    " iso8859-5 iso8859-6 iso8859-7 iso8859-8 iso8859-10 iso8859-13 iso8859-14 iso8859-15 iso8859-16"
+)
+_ENCODINGS = frozenset(_ENCODING_NAMES.split())
 
 
 def parse(data: bytes, charset: str = "") -> Element:

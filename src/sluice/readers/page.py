@@ -19,17 +19,19 @@ Content = Literal["main", "all"]
 MOST_BLOCKS = 200_000
 """Texts and pictures of one page; a page with more fails."""
 
-_BLOCKS = frozenset(
-    ("address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure"
+_BLOCK_NAMES = (
+    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure"
     " footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li listing main menu nav ol p pre section summary table"
-    " tbody td tfoot th thead tr ul xmp").split()  # noqa: SIM905 - so many quoted words are no easier to read
-)  # fmt: skip
+    " tbody td tfoot th thead tr ul xmp"
+)
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
 """Elements that begin a text of their own; others stand within a line."""
 
-_UNSEEN = frozenset(
-    ("applet audio button canvas datalist embed frameset head iframe math noembed noframes object script select style"
-    " svg template textarea title video").split()  # noqa: SIM905 - so many quoted words are no easier to read
-)  # fmt: skip
+_UNSEEN_NAMES = (
+    "applet audio button canvas datalist embed frameset head iframe math noembed noframes object script select style"
+    " svg template textarea title video"
+)
+_UNSEEN = frozenset(_UNSEEN_NAMES.split())
 """Elements whose contents are no text of the page: code, controls, drawings, what stands in for a player."""
 
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
