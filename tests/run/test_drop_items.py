@@ -146,6 +146,33 @@ def test_one_unreadable_caption_costs_the_caption_only(tmp_path: Path) -> None:
     assert (found["kept"], sorted(members(tmp_path / "out"))) == (1, ["a.jpg"])
 
 
+def test_a_document_goes_on_without_an_unreadable_picture_and_a_captioned_one_fails(tmp_path: Path) -> None:
+    torn = b"\xff\xfe\xfa"
+    files = {
+        "one.json": b"{}", "one.0.txt": b"before", "one.1.jpg": BROKEN, "one.2.txt": b"after",
+        "two.0.jpg": picture(1), "two.1.txt": torn, "two.2.jpg": BROKEN,
+        "none.0.txt": torn, "none.1.jpg": BROKEN,
+        "lone.0.jpg": BROKEN,
+        "captioned.jpg": BROKEN, "captioned.txt": b"a caption",
+        "five.jpg": BROKEN, **{f"five.{k}.txt": b"one of five" for k in range(5)},
+    }  # fmt: skip
+    write_tar(tmp_path / "in/a.tar", files)
+    found = go(tmp_path, "  - measure: [text_length, image_width_px]\n  - drop_items: image_width_px < 1")
+    reasons = {k: f["reason"] for k, f in fates_of(tmp_path / "out").items() if f["fate"] == "failed"}
+    assert reasons == {
+        "none": "not UTF-8",  # of its first
+        "lone": "not an image",
+        "captioned": "not an image",
+        "five": "not an image",
+    }
+    assert sorted(members(tmp_path / "out")) == ["one.0.txt", "one.2.txt", "one.json", "two.0.jpg"]
+    assert balanced(found)
+    strict = go(
+        tmp_path, "  - measure: [text_length, image_width_px]", "item_errors=fail", output=tmp_path / "fail"
+    )
+    assert strict["failed"] == 6
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_two_drops_leave_exactly_what_neither_hits(tmp_path: Path, seed: int) -> None:
     """Positions stay those of the source after every step; checked item by item against Python."""

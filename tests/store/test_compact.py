@@ -132,7 +132,7 @@ NOTES = st.builds(
     st.lists(NOTES, max_size=4), st.lists(st.sampled_from(["image", "text", "other"]), min_size=1, max_size=4)
 )
 def test_a_sample_fails_for_its_only_medium_alone(notes: list[Note], modalities: list[str]) -> None:
-    reason, errors = judge_notes(notes, modalities)
+    reason, errors = judge_notes(notes, modalities, modalities)
     bad = {n.item for n in notes if n.kind == "unreadable"}
     images = [i for i, m in enumerate(modalities) if m == "image"]
     texts = [i for i, m in enumerate(modalities) if m == "text"]
@@ -141,10 +141,24 @@ def test_a_sample_fails_for_its_only_medium_alone(notes: list[Note], modalities:
     assert errors == (0 if reason is not None else len(bad))
 
 
+@given(
+    st.lists(NOTES, max_size=4),
+    st.lists(st.sampled_from(["image", "text", "other", "metadata"]), min_size=1, max_size=4),
+)
+def test_a_document_goes_on_as_long_as_it_has_content(notes: list[Note], modalities: list[str]) -> None:
+    numbers = iter(range(9))
+    names = ["json" if m == "metadata" else f"{next(numbers)}.x" for m in modalities]
+    reason, errors = judge_notes(notes, modalities, names)
+    bad = {n.item for n in notes if n.kind == "unreadable"}
+    content = [i for i, m in enumerate(modalities) if m in ("image", "text")]
+    assert (reason is not None) == (len(content) == 1 and content[0] in bad)
+    assert errors == (0 if reason is not None else len(bad))
+
+
 def test_an_operators_error_fails_any_sample() -> None:
     for kind in ("read", "error", "crash"):
         note: Any = Note(kind, "why", item=0)
-        assert judge_notes([note], ["image", "image"]) == ("why", 0)
+        assert judge_notes([note], ["image", "image"], ["0.jpg", "1.jpg"]) == ("why", 0)
 
 
 KINDS = [

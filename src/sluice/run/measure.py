@@ -245,7 +245,8 @@ class MeasureJob:
         failed = set()
         for k, (sample, found) in enumerate(zip(samples, notes, strict=True)):
             if found:
-                reason, errors = judge_notes(found, [item.modality for item in sample.items])
+                modalities, names = [i.modality for i in sample.items], [i.name for i in sample.items]
+                reason, errors = judge_notes(found, modalities, names)
                 if reason is not None or (errors and self.item_errors == "fail"):
                     failed.add(k)
         return failed

@@ -16,6 +16,7 @@ import xxhash
 
 from sluice.plan.columns import Column
 from sluice.sample import ITEM_TYPE, MEDIA_MODALITIES, Note
+from sluice.sample.document import CONTENT, is_document
 from sluice.storage import Location
 from sluice.store.aside import ASIDE, write_aside
 from sluice.store.fragments import HASHES, HASHES_MARK, NOTE_TYPE, Fragment
@@ -33,7 +34,7 @@ BASE_TYPES = {
     "items": pa.list_(ITEM_TYPE),
     "size_bytes": pa.int64(),
 }
-FORMAT = 2
+FORMAT = 3
 """Version of the wide layout; part of every table's digest."""
 
 
@@ -273,8 +274,9 @@ def _failures(unit: UnitCells, read: dict[str, pa.Table], marks: set[str]) -> di
     merged: list[list[dict[str, Any]] | None] = [None] * unit.rows
     for row, found in notes.items():
         merged[row] = list(found.values()) or None
-        modalities = [item["modality"] for item in items[row].as_py()]
-        failure[row], errors[row] = judge_notes([Note(**n) for n in found.values()], modalities)
+        own = items[row].as_py()
+        modalities, names = [i["modality"] for i in own], [i["name"] for i in own]
+        failure[row], errors[row] = judge_notes([Note(**n) for n in found.values()], modalities, names)
     return {
         "failure": pa.array(failure, pa.string()),
         "item_errors": pa.array(errors),
@@ -282,11 +284,13 @@ def _failures(unit: UnitCells, read: dict[str, pa.Table], marks: set[str]) -> di
     }
 
 
-def judge_notes(notes: Sequence[Note], modalities: Sequence[str]) -> tuple[str | None, int]:
-    """Why a sample with items of these modalities fails whatever the policy, and how many of its items do not.
+def judge_notes(
+    notes: Sequence[Note], modalities: Sequence[str], names: Sequence[str]
+) -> tuple[str | None, int]:
+    """Why a sample with items of these modalities and names fails whatever the policy, and how many items do not.
 
-    It fails where it could not be read, where an operator broke on it, and where its only medium (its only
-    item, where it has no media) is unreadable. Unreadable items of other samples are counted.
+    It fails where it could not be read, where an operator broke on it, and where the only item that carries it
+    (see `carriers`) is unreadable. Unreadable items of other samples are counted.
     """
     for note in notes:
         if note.kind in ("read", "error", "crash"):
@@ -295,11 +299,21 @@ def judge_notes(notes: Sequence[Note], modalities: Sequence[str]) -> tuple[str |
     for note in notes:
         if note.kind == "unreadable":
             unreadable.setdefault(note.item, note.reason)
-    media = [i for i, modality in enumerate(modalities) if modality in MEDIA_MODALITIES]
-    alone = media or [i for i, modality in enumerate(modalities) if modality == "text"]
+    alone = carriers(modalities, names)
     if len(alone) == 1 and alone[0] in unreadable:
         return unreadable[alone[0]], 0
     return None, len(unreadable)
+
+
+def carriers(modalities: Sequence[str], names: Sequence[str]) -> list[int]:
+    """The items without any of which a sample is nothing: its media, or its texts where it has none.
+
+    A caption without its picture is nothing; a document is what is left of it, so all of its content carries it.
+    """
+    if is_document(modalities, names):
+        return [i for i, modality in enumerate(modalities) if modality in CONTENT]
+    media = [i for i, modality in enumerate(modalities) if modality in MEDIA_MODALITIES]
+    return media or [i for i, modality in enumerate(modalities) if modality == "text"]
 
 
 def _write_parts(target: Location, tables: Iterator[pa.Table]) -> list[dict[str, Any]]:

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from sluice.recipe.expression import Rule, fields_of, quote_name
 from sluice.recipe.sql import Column as Place
 from sluice.recipe.sql import compile_items
-from sluice.sample import MEDIA_MODALITIES
+from sluice.sample.document import CONTENT
+from sluice.store.compact import carriers
 from sluice.store.fates import FAILED, Fates, ItemFate, ItemsGone
 from sluice.store.rules import View
 from sluice.store.table import Table
-
-CONTENT = ("text", "image", "video", "audio")
-"""Modalities of which a sample must have an item left to be worth keeping."""
 
 
 def drop_items(
@@ -157,18 +155,21 @@ def _left_empty(connection: Any, dropped: ItemsGone, ordinals: list[int]) -> NDA
 
 
 def unreadable_items(connection: Any) -> tuple[ItemsGone, dict[int, str]]:
-    """Unreadable items of samples that have others, and why those of them fail that have no medium left."""
-    sql = "SELECT ordinal, [i.modality for i in items], notes FROM samples WHERE item_errors > 0"
+    """Unreadable items of samples that have others, and why those of them fail that have nothing left to carry them."""
+    sql = """
+        SELECT ordinal, [i.modality for i in items], [i.name for i in items], notes
+        FROM samples WHERE item_errors > 0
+    """
     gone: ItemsGone = {}
     lost: dict[int, str] = {}
-    for ordinal, modalities, notes in connection.execute(sql).fetchall():
+    for ordinal, modalities, names, notes in connection.execute(sql).fetchall():
         unreadable = {n["item"]: n["reason"] for n in reversed(notes) if n["kind"] == "unreadable"}
         gone[ordinal] = {
             (modalities[i], modalities[:i].count(modalities[i])): ItemFate(-1, FAILED, why)
             for i, why in sorted(unreadable.items())
             if i >= 0
         }
-        media = [i for i, modality in enumerate(modalities) if modality in MEDIA_MODALITIES]
-        if media and all(i in unreadable for i in media):
-            lost[ordinal] = unreadable[media[0]]
+        needed = carriers(modalities, names)
+        if needed and all(i in unreadable for i in needed):
+            lost[ordinal] = unreadable[needed[0]]
     return gone, lost
