@@ -3,6 +3,7 @@
 from sluice.codec.image import Picture, decode, decode_small, probe
 from sluice.codec.limits import Limits, current_limits, set_limits
 from sluice.codec.resize import halve, shrink
+from sluice.codec.tiff import tiff_page
 
 __all__ = [
     "Limits",
@@ -14,4 +15,5 @@ __all__ = [
     "probe",
     "set_limits",
     "shrink",
+    "tiff_page",
 ]

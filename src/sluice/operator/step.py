@@ -9,6 +9,7 @@ from typing import Any
 
 import xxhash
 
+from sluice.codec import tiff_page
 from sluice.errors import (
     Declined,
     NoAnswerError,
@@ -92,7 +93,7 @@ _NO_BYTES = ("no bytes", "the item has no media")
 
 
 def _encoded(cell: Cell, run: Run) -> bytes | Note:
-    """All bytes of the item, read once; their hash is remembered."""
+    """All bytes of the item, read once; their hash is remembered. Of a view of one page that page alone."""
     try:
         if cell.item is None or cell.item.media is None:
             raise UnreadableError(*_NO_BYTES)
@@ -102,7 +103,10 @@ def _encoded(cell: Cell, run: Run) -> bytes | Note:
     except Exception as error:  # noqa: BLE001 - whatever a read raises becomes this item's counted failure
         return run.note(cell, _as_note(error, "read", cell))
     run.hashes[cell.row][cell.index] = xxhash.xxh3_128_hexdigest(data)
-    return data
+    try:
+        return data if cell.item.media.page is None else tiff_page(data, cell.item.media.page)
+    except SampleError as error:
+        return run.note(cell, _as_note(error, "read", cell))
 
 
 def _text(cell: Cell, run: Run) -> str | Note:

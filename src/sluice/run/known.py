@@ -21,7 +21,7 @@ from sluice.store.fragments import HASHES
 
 def base_mark(reader: Reader) -> str:
     """The address of what a reader gives: its format and version."""
-    return xxhash.xxh3_64_hexdigest(f"{reader.format}:{reader.version}:base-1".encode())
+    return xxhash.xxh3_64_hexdigest(f"{reader.format}:{reader.version}:base-2".encode())
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sluice.sample.fields import plain
 from sluice.sample.media import Media
 from sluice.sample.model import Item, Sample
 
@@ -24,6 +25,7 @@ ITEM_TYPE = pa.struct(
         ("start_s", pa.float64()),
         ("end_s", pa.float64()),
         ("crop", pa.list_(pa.int32(), 4)),
+        ("page", pa.int32()),
         ("data", pa.large_binary()),
         ("hash", pa.string()),
         ("fields", pa.string()),
@@ -180,10 +182,16 @@ def _item_to_dict(item: Item, inline: bool, root: str) -> dict[str, Any]:
         "start_s": media.start_s,
         "end_s": media.end_s,
         "crop": media.crop,
+        "page": media.page,
         "data": media.data if inline else None,
         "hash": item.hash,
-        "fields": json.dumps(item.fields, ensure_ascii=False, sort_keys=True) if item.fields else None,
+        "fields": _fields_json(item.fields) if item.fields else None,
     }
+
+
+def _fields_json(fields: Mapping[str, Any]) -> str:
+    """In the order that they have; what JSON cannot hold (dates, decimals) as text."""
+    return json.dumps(dict(fields), ensure_ascii=False, default=plain)
 
 
 _NO_MEDIA = Media()
@@ -199,6 +207,7 @@ def _item_from_dict(row: Mapping[str, Any]) -> Item:
         start_s=row["start_s"],
         end_s=row["end_s"],
         crop=(crop[0], crop[1], crop[2], crop[3]) if crop else None,
+        page=row["page"],
         data=row["data"],
     )
     return Item(

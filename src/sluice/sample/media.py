@@ -18,7 +18,8 @@ class Media:
     """A view of encoded media: a whole file, a byte range in it, or bytes in hand.
 
     `uri` is a path or URL; `offset` and `size` (bytes) narrow it to a range; `start_s` and `end_s` (seconds)
-    and `crop` narrow what is decoded. `data` holds the bytes themselves where a reader had them in hand
+    and `crop` narrow what is decoded; `page` (from 1 on) says that another page of a TIFF than the first is meant.
+    `data` holds the bytes themselves where a reader had them in hand
     anyway (a compressed tar, a Parquet cell). A view with neither `uri` nor `data` is an error to read.
     """
 
@@ -28,6 +29,7 @@ class Media:
     start_s: float | None = None
     end_s: float | None = None
     crop: Crop | None = None
+    page: int | None = None
     data: bytes | None = None
 
     @property

@@ -10,8 +10,10 @@ from typing import Any
 
 import xxhash
 
-from sluice.errors import ReadError, StorageError
+from sluice.codec import tiff_page
+from sluice.errors import ReadError, SampleError, StorageError
 from sluice.sample import MEDIA_MODALITIES, Item, Media, Sample
+from sluice.sample.fields import plain
 from sluice.sample.members import default_name, extension_for
 from sluice.storage import locate
 
@@ -32,11 +34,14 @@ class Body:
 class Intake:
     """Takes samples in, in order; keeps what a table beside them needs and why samples were left out.
 
-    `most_bytes` is what one item may have in the format.
+    `most_bytes` is what one item may have in the format; `referred` says that the format can hold items that
+    are only referred to, and `pages` that it can name a page of a TIFF (elsewhere a page is written alone).
     """
 
-    def __init__(self, most_bytes: int | None = None) -> None:
-        self._most_bytes = most_bytes
+    def __init__(
+        self, most_bytes: int | None = None, *, referred: bool = False, pages: bool = False
+    ) -> None:
+        self._most_bytes, self._referred, self._pages = most_bytes, referred, pages
         self.failed: dict[int, str] = {}
         self.kept: list[int] = []
         self.ids: list[str] = []
@@ -68,7 +73,7 @@ class Intake:
             raise ReadError("duplicate key in the output")
         if not sample.items and not sample.fields:
             raise ReadError("nothing to write")
-        found = bodies(sample)
+        found = bodies(sample, referred=self._referred, pages=self._pages)
         if self._most_bytes is not None and any(len(b.data) > self._most_bytes for b in found):
             raise ReadError("too large for this format")
         return found
@@ -82,18 +87,27 @@ class Intake:
         self.bodies.append([(body.name, body.hash) for body in found])
 
 
-def bodies(sample: Sample) -> list[Body]:
-    """The bytes of all items in order. `ReadError` where one is gone, has changed, or is a cut of its file."""
+def bodies(sample: Sample, *, referred: bool = False, pages: bool = False) -> list[Body]:
+    """The bytes of all items in order. `ReadError` where one is gone, has changed, or is a cut of its file.
+
+    With `referred` an item that is only referred to has no bytes, and its hash is ""; see `Intake`.
+    """
     taken: set[str] = set()
     found = []
     together = _together(sample)
     for index, item in enumerate(sample.items):
         data = together.get(index)
+        if data is None and referred and is_referred(item):
+            found.append(Body(item, _unique(_name(item), taken), b"", ""))
+            continue
         if data is None:
             data = _data(sample, index, item)
         digest = xxhash.xxh3_128_hexdigest(data)
         if item.hash is not None and item.hash != digest:
             raise ReadError("changed since it was measured", f"item {item.name!r} of {sample.key!r}")
+        if item.media is not None and item.media.page is not None and not pages:
+            data = _page(item.media.page, data)
+            digest = xxhash.xxh3_128_hexdigest(data)
         found.append(Body(item, _unique(_name(item), taken), data, digest))
     return found
 
@@ -125,6 +139,19 @@ def _json_body(name: str, value: Mapping[str, Any]) -> Body:
     return Body(Item("metadata", "application/json", name), name, data, xxhash.xxh3_128_hexdigest(data))
 
 
+def is_referred(item: Item) -> bool:
+    """Whether all there is of an item is where its medium could be had, or why it could not be."""
+    named = any(item.fields.get(name) for name in ("url", "source_ref", "materialize_error"))
+    return item.media is None and item.text is None and named
+
+
+def _page(page: int, data: bytes) -> bytes:
+    try:
+        return tiff_page(data, page)
+    except SampleError as error:
+        raise ReadError(error.reason, error.what) from error
+
+
 def _together(sample: Sample) -> dict[int, bytes]:
     """The bytes of items that lie in one file (a tar), fetched at once; what cannot be is left to `_data`."""
     places: dict[str, list[tuple[int, tuple[int, int]]]] = {}
@@ -152,8 +179,8 @@ def _data(sample: Sample, index: int, item: Item) -> bytes:
     if media is None:
         if item.text is not None:
             return item.text.encode("utf-8", "surrogatepass")
-        if item.fields:
-            return json.dumps(dict(item.fields), ensure_ascii=False).encode()
+        if item.modality == "metadata":  # without contents of its own it stands for the sample's fields
+            return json.dumps(dict(item.fields or sample.fields), ensure_ascii=False, default=plain).encode()
         note = next((n for n in sample.notes if n.item == index), None)
         raise ReadError(note.reason if note else "no bytes", f"item {item.name!r} of {sample.key!r}")
     if _is_cut(media):

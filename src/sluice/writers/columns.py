@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Container, Mapping, Sequence
-from datetime import date, datetime, time
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from sluice.errors import UsageError
+from sluice.sample.fields import json_value, plain
 from sluice.sample.members import FIELDS_COLUMN
 from sluice.writers.bodies import Intake
 
@@ -148,13 +147,6 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, default=plain)
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: bytes in hexadecimal, times in ISO 8601, everything else as text."""
-    if isinstance(value, bytes):
-        return value.hex()
-    return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
-
-
 def json_rows(fields: pa.Table | None) -> list[dict[str, Any]] | None:
     """The fields row by row as JSON values: no vectors, no NaN, no id and key."""
     if fields is None:
@@ -162,14 +154,3 @@ def json_rows(fields: pa.Table | None) -> list[dict[str, Any]] | None:
     names = [n for n in fields.column_names if n not in ("id", "key")]
     columns = {n: [json_value(v) for v in fields.column(n).to_pylist()] for n in names}
     return [{n: columns[n][k] for n in names} for k in range(fields.num_rows)]
-
-
-def json_value(value: Any) -> Any:
-    """A value that strict JSON can hold; NaN and infinities become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(k): json_value(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(v) for v in value]
-    return value if value is None or isinstance(value, str | int | bool) else plain(value)

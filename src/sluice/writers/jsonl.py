@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from sluice.sample import Sample
+from sluice.sample.fields import json_value
 from sluice.storage import Location
 from sluice.writers.bodies import Body, Intake
-from sluice.writers.columns import check_embeddings, json_rows, json_value, measures, renamed
+from sluice.writers.columns import check_embeddings, json_rows, measures, renamed
 from sluice.writers.files import hashed, put
 from sluice.writers.folder import file_path
 from sluice.writers.inline import inline_text, is_plain

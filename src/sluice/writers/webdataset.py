@@ -8,10 +8,11 @@ from typing import ClassVar
 import pyarrow as pa
 
 from sluice.sample import Sample
+from sluice.sample.fields import json_value
 from sluice.sample.members import join_member, safe_member
 from sluice.storage import Location
 from sluice.writers.bodies import Intake, typed_name, with_fields
-from sluice.writers.columns import beside, check_embeddings, json_rows, json_value, measures
+from sluice.writers.columns import beside, check_embeddings, json_rows, measures
 from sluice.writers.files import hashed, put_table
 from sluice.writers.protocol import ShardResult
 from sluice.writers.tar import TarStream

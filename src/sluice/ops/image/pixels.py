@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.codec import Picture as _Picture
-from sluice.codec import probe
+from sluice.codec import probe, tiff_page
 from sluice.codec.header import ImageHeader
 from sluice.codec.image import DEFINITION
 from sluice.errors import StorageError, UnreadableError
@@ -32,6 +32,8 @@ def header(media: Media | None) -> Header:
     if media is None:
         raise UnreadableError("no bytes", "the item has no media")
     try:
+        if media.page is not None:
+            return probe(tiff_page(media.read(), media.page)).cropped(media.crop)
         with media.open() as file:
             return probe(file).cropped(media.crop)
     except StorageError as error:

@@ -1,0 +1,50 @@
+"""Values that came along with a sample or an item, with the types that they had, and how JSON holds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from typing import Any
+
+import pyarrow as pa
+
+
+class Fields(dict[str, Any]):
+    """Values by name that remember the Arrow types of the columns they were read from.
+
+    A plain mapping does where a format has no types of its own (JSON): a column's type is then that of its
+    values. `types` may name columns that have no value here. Equal to a dict of the same values.
+    """
+
+    __slots__ = ("types",)
+
+    def __init__(self, values: Mapping[str, Any], types: Mapping[str, pa.DataType]) -> None:
+        super().__init__(values)
+        self.types = types
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fields, (dict(self), self.types)
+
+
+def types_of(fields: Mapping[str, Any]) -> Mapping[str, pa.DataType]:
+    """The Arrow types that these values had; none for values that had none."""
+    return fields.types if isinstance(fields, Fields) else {}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: bytes in hexadecimal, times in ISO 8601, everything else as text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
+
+
+def json_value(value: Any) -> Any:
+    """A value that strict JSON can hold; NaN and infinities become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): json_value(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(v) for v in value]
+    return value if value is None or isinstance(value, str | int | bool) else plain(value)
