@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import random
+import re
 import socket
 import ssl
 import threading
@@ -27,6 +28,7 @@ _TRIED_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _BLOCK = 64 << 10
 _HEAD = 64  # bytes by which a kind of file is told
+_HOST = re.compile(r"[\w.-]+|[\da-f:.]+", re.ASCII | re.I)  # a name, or an address of IPv6
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._[]?"
 _EMBEDS_IPV4 = ipaddress.ip_network("64:ff9b::/96")  # NAT64 (RFC 6052)
 
@@ -167,7 +169,7 @@ class _Target:
             raise DownloadError("bad address", f"{url[:200]!r}: {error}") from error
         if parts.scheme not in ("http", "https"):
             raise DownloadError("bad address", f"{url[:200]!r} is not http or https")
-        if not host or any(c.isspace() or not c.isprintable() for c in host):
+        if not _HOST.fullmatch(host):
             raise DownloadError("bad address", f"{url[:200]!r} names no host")
         encrypted = parts.scheme == "https"
         path = quote(parts.path or "/", _PATH_SAFE) + (
@@ -185,6 +187,7 @@ class _Connection:
     def __init__(self, target: _Target, addresses: list[Address], deadline: float) -> None:
         self._target, self._addresses, self._deadline = target, addresses, deadline
         self._socket: socket.socket | None = None
+        self._answer: http.client.HTTPResponse | None = None
         self._http = (
             http.client.HTTPSConnection(target.host, target.port, context=_encryption())
             if target.encrypted
@@ -199,6 +202,8 @@ class _Connection:
 
     def __exit__(self, *_: object) -> None:
         self._watchman.cancel()
+        if self._answer is not None:
+            self._answer.close()
         self._http.close()
         if self._socket is not None:
             self._socket.close()
@@ -209,7 +214,8 @@ class _Connection:
         try:
             self._http.sock = self._connected()
             self._http.request("GET", self._target.path, headers={**header, "Connection": "close"})
-            return self._http.getresponse()
+            self._answer = self._http.getresponse()
+            return self._answer
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._trouble(error) from error
 

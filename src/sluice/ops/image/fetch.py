@@ -55,9 +55,10 @@ class image_fetch:  # noqa: N801 - an operator's name is its class's
     Only http and https; addresses that are not public are refused, after redirections too, unless
     `allow_private` (for intranets). A body has at most `max_bytes` and must be an image by its first bytes.
     Servers that opt out are heeded: `X-Robots-Tag` with `noai` or `noimageai`, for all or for the first word of
-    `user_agent`, and `tdm-reservation: 1`. One try takes `timeout_s` at most; what may pass (no connection, HTTP 429 and 5xx) is
-    tried `retries` more times with exponential back-off. An item that gets no bytes is unreadable with its
-    reason: `private address`, `opted out`, `too large`, `not an image`, `HTTP 404`, `timed out` and the like.
+    `user_agent`, and `tdm-reservation: 1`. One try takes `timeout_s` at most; what may pass (no connection, HTTP
+    429 and 5xx) is tried `retries` more times with exponential back-off. An item that gets no bytes is unreadable
+    with its reason: `private address`, `opted out`, `too large`, `not an image`, `HTTP 404`, `timed out` and the
+    like.
 
     The fields `sha256` (of the bytes) and `final_url` (after redirections) are added. Bytes, and refusals that will
     not pass, are kept in the store's `downloads` folder: no run asks for them again.
