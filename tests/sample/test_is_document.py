@@ -6,20 +6,20 @@ import pytest
 
 from sluice.sample.document import is_document
 
-T, I, M = "text", "image", "metadata"
+T, P, M = "text", "image", "metadata"
 
 
 @pytest.mark.parametrize(
     ("modalities", "names", "document"),
     [
-        ([M, T, I], ["json", "0.txt", "1.jpg"], True),
-        ([T, I, "other"], ["0.txt", "1.jpg", "2.bin"], True),
-        ([I], ["0.jpg"], True),
+        ([M, T, P], ["json", "0.txt", "1.jpg"], True),
+        ([T, P, "other"], ["0.txt", "1.jpg", "2.bin"], True),
+        ([P], ["0.jpg"], True),
         ([T, M, T], ["0", "json", "1"], True),
-        ([I, T], ["jpg", "txt"], False),
-        ([I, T, T], ["jpg", "0.txt", "1.txt"], False),
-        ([T, I], ["1.txt", "2.jpg"], False),
-        ([T, I], ["0.txt", "01.jpg"], False),
+        ([P, T], ["jpg", "txt"], False),
+        ([P, T, T], ["jpg", "0.txt", "1.txt"], False),
+        ([T, P], ["1.txt", "2.jpg"], False),
+        ([T, P], ["0.txt", "01.jpg"], False),
         ([M], ["json"], False),
         ([], [], False),
     ],

@@ -26,7 +26,7 @@ from sluice.errors import SampleError, SluiceError
 from sluice.operator.evaluate import Measured, Program
 from sluice.operator.instance import Instance
 from sluice.operator.mapping import MapperChain
-from sluice.operator.spec import ITEM_SCOPES, Output, Spec
+from sluice.operator.spec import ITEM_SCOPES, OVER, Output, Spec
 from sluice.operator.splitting import Splitter
 from sluice.sample import Item, Media, Note, Sample
 
@@ -267,8 +267,10 @@ def bad_samples(instance: Instance, samples: Sequence[Sample]) -> Iterator[Sampl
 
     Of a pair one half at a time is bad, or missing.
     """
-    scope = instance.spec.scope
+    scope = OVER[instance.over].scope if instance.over else instance.scope
     if scope in ITEM_SCOPES:
+        if instance.over:
+            yield Sample(id="no items", key="no items")
         for key, item in _bad_items(scope, samples):
             yield Sample(id=key, key=key, items=(item,))
         return

@@ -14,7 +14,7 @@ from typing import Any
 from sluice.errors import PlanError
 from sluice.operator import alive
 from sluice.operator.instance import Instance
-from sluice.operator.pairing import pair_cells, pair_values
+from sluice.operator.pairing import NO_TEXT, pair_cells, pair_values
 from sluice.operator.spec import ITEM_SCOPES
 from sluice.operator.step import (
     ENCODED,
@@ -34,7 +34,7 @@ from sluice.operator.step import (
 )
 from sluice.sample import Note, Sample
 
-_SCOPE_ORDER = ("text", "image", "audio", "frame", "video", "pair", "sample")
+_SCOPE_ORDER = ("text", "document", "image", "audio", "frame", "video", "pair", "sample")
 
 
 @dataclass
@@ -67,13 +67,12 @@ class Program:
     def __init__(self, instances: Sequence[Instance], given: Sequence[Instance] = ()) -> None:
         _refuse_clashes(instances)
         everything = {_mark(i): i for top in instances for i in top.closure(given)}
-        scopes = sorted({i.spec.scope for i in everything.values()}, key=_SCOPE_ORDER.index)
-        lent = {
-            _mark(b) for i in everything.values() for b in i.bindings.values() if b.spec.scope != i.spec.scope
-        }
+        scopes = sorted({i.scope for i in everything.values()}, key=_SCOPE_ORDER.index)
+        lent = {_mark(b) for i in everything.values() for b in i.bindings.values() if b.scope != i.scope}
         self.instances = tuple(instances)
+        self._shares_texts = {"text", "document"} <= set(scopes)
         self._scopes = [
-            _ScopeProgram(scope, [i for i in everything.values() if i.spec.scope == scope], lent)
+            _ScopeProgram(scope, [i for i in everything.values() if i.scope == scope], lent)
             for scope in scopes
         ]
         self.steps = [step for scope in self._scopes for step in scope.steps]
@@ -115,6 +114,7 @@ class Program:
         run = Run(
             samples, rows or range(len(samples)), beat if beat is not None else [0, 0, 0], len(self.steps)
         )
+        run.shares_texts = self._shares_texts
         alive.follow(run.beat)
         made = {_mark(instance): values for instance, values in (given or {}).items()}
         for scope in self._scopes:
@@ -166,7 +166,7 @@ def _refuse_clashes(instances: Sequence[Instance]) -> None:
 
 def _mark(instance: Instance) -> str:
     # Not the alias: one computation may be stored under several names and be needed by others besides.
-    return f"{instance.spec.scope}/{instance.spec.name}/{instance.fingerprint}"
+    return f"{instance.scope}/{instance.spec.name}/{instance.fingerprint}"
 
 
 def _opened(instance: Instance) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -207,7 +207,7 @@ class _ScopeProgram:
         return self._slot_of[mark]
 
     def _slot(self, instance: Instance) -> int:
-        if instance.spec.scope == self.scope:
+        if instance.scope == self.scope:
             return self._add(instance)
         # A sample-level operator that names an image measure is given that measure's list of its sample, one
         # on pairs the value of the pair's own image or text.
@@ -249,11 +249,18 @@ class _ScopeProgram:
             else:
                 slots = [None] * self._size
                 slots[SAMPLE] = sample
+                if self.scope == "document" and not sample.of("text"):
+                    slots[TEXT] = self._no_text(row, run)
                 for slot, mark in self._borrowed.items():
                     lists = made[mark][row]
                     slots[slot] = _without_notes(lists) if type(lists) is list else lists
                 cells.append(Cell(row, None, -1, slots))
         return cells
+
+    def _no_text(self, row: int, run: Run) -> Note:
+        """What stands for the text of a sample without any; each step that is asked for notes it."""
+        run.notes[row] += [Note("declined", NO_TEXT, "", s.name) for s in self.steps if s.instance.made]
+        return Note("declined", NO_TEXT)
 
     def values(self, cells: list[Cell], samples: Sequence[Sample]) -> dict[str, list[Any]]:
         """What each step made that is asked for, by its mark: one entry a sample, notes where there is none."""

@@ -14,7 +14,7 @@ from typing import Any
 import xxhash
 
 from sluice.errors import MissingError
-from sluice.operator.spec import COSTS, Contents, Cost, Output, Spec
+from sluice.operator.spec import COSTS, OVER, Contents, Cost, Output, Spec
 
 ROOTS: dict[str, frozenset[str]] = {
     "image": frozenset({"item", "media", "encoded"}),
@@ -22,6 +22,7 @@ ROOTS: dict[str, frozenset[str]] = {
     "audio": frozenset({"item", "media"}),
     "text": frozenset({"item", "text"}),
     "sample": frozenset({"sample"}),
+    "document": frozenset({"text"}),
 }
 """Names that the evaluator itself supplies in each scope."""
 
@@ -31,13 +32,25 @@ class Instance:
     """One operator as a recipe asks for it.
 
     `settings` are complete (defaults filled in); `bindings` give for each need the instance that supplies it,
-    roots excepted; `alias` renames its column (`as:`).
+    roots excepted; `alias` renames its column (`as:`). `over` (a key of `OVER`) is what it and all that it needs
+    see as a whole, where that is not one item.
     """
 
     spec: Spec
     settings: Mapping[str, Any]
     bindings: Mapping[str, Instance]
     alias: str | None = None
+    over: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """What one call sees: the operator's own scope, or what the recipe asks for it over."""
+        return self.over or self.spec.scope
+
+    @property
+    def modality(self) -> str | None:
+        """The modality whose items its values belong to; None for values of the sample as a whole."""
+        return None if self.over else self.spec.modality
 
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
@@ -59,7 +72,7 @@ class Instance:
     @property
     def level(self) -> str:
         """`item` where there is one value an item of a modality, else `sample`."""
-        return "item" if self.spec.modality else "sample"
+        return "item" if self.modality else "sample"
 
     @cached_property
     def contents(self) -> dict[str, str]:
@@ -73,7 +86,7 @@ class Instance:
     @cached_property
     def fingerprint(self) -> str:
         """What made the value, 32 hexadecimal digits: code, version, settings, libraries and dependencies."""
-        parts = {
+        parts: dict[str, Any] = {
             "name": self.spec.name,
             "version": self.spec.version,
             "source": self.spec.source_hash,
@@ -81,13 +94,15 @@ class Instance:
             "libraries": {name: library_version(name) for name in self.spec.libraries},
             "needs": {name: instance.fingerprint for name, instance in self.bindings.items()},
         }
+        if self.over:
+            parts["over"] = OVER[self.over].definition
         return xxhash.xxh3_128_hexdigest(json.dumps(parts, sort_keys=True, default=str).encode())
 
     @cached_property
     def asked(self) -> str:
         """What was asked for, as text: equal for equal requests, whether or not this machine can meet them."""
         needs = {name: instance.asked for name, instance in self.bindings.items()}
-        parts = (self.spec.scope, self.spec.name, self.alias, self.settings, needs)
+        parts = (self.scope, self.spec.name, self.alias, self.settings, needs)
         return json.dumps(parts, sort_keys=True, default=str)
 
     @cached_property

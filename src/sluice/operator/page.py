@@ -9,7 +9,7 @@ from typing import Any
 
 from sluice.operator.instance import ROOTS
 from sluice.operator.registry import Registry, feature_key
-from sluice.operator.spec import ANY_SIZE, Contents, Output, Spec
+from sluice.operator.spec import ANY_SIZE, OVER, Contents, Output, Spec
 
 COST_MEANS = {
     "header": "reads file heads or bytes; no pixels are decoded",
@@ -114,12 +114,25 @@ def _parts(spec: Spec, known: Registry) -> list[_Part]:
     parts.append(_inputs(spec, known))
     if spec.outputs:
         parts.append(_Part("In a recipe", recipe="\n".join(dict.fromkeys(map(example_rule, spec.outputs)))))
+        parts += _over(spec)
     if spec.kind == "mapper":
         parts.append(_Part("In a recipe", text=_MAPPER_PLACE, recipe=f"- map: {spec.name}"))
     if spec.kind == "splitter":
         parts.append(_Part("In a recipe", text=_SPLITTER_PLACE, recipe=f"- split: {spec.name}"))
     parts.append(_facts(spec, known))
     return parts
+
+
+def _over(spec: Spec) -> list[_Part]:
+    """What it can be asked for over as a whole, with the step that asks."""
+    found = []
+    for word, over in OVER.items():
+        if spec.kind == "measure" and spec.scope == over.scope:
+            text = f"`over: {word}` gives one value a sample: of {over.definition}."
+            name = word + spec.name.removeprefix(over.scope)
+            recipe = f"- measure: {{{spec.name}: {{over: {word}, as: {name}}}}}"
+            found.append(_Part(f"Over a whole {word}", text=text, recipe=recipe))
+    return found
 
 
 def _columns(spec: Spec) -> _Part:

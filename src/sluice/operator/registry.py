@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sluice.errors import MissingError, PlanError, UsageError
 from sluice.operator.instance import ROOTS, Instance
-from sluice.operator.spec import ITEM_SCOPES, Cost, Inherited, Spec
+from sluice.operator.spec import ITEM_SCOPES, OVER, Cost, Inherited, Spec
 
 GROUP = "sluice.operators"
 """Entry point group: each value names a module or package whose declarations are operators."""
@@ -76,10 +76,16 @@ class Registry:
         *,
         alias: str | None = None,
         with_: Mapping[str, Mapping[str, Any]] | None = None,
+        over: str | None = None,
     ) -> Instance:
-        """An operator with checked settings and resolved dependencies; `with_` holds settings by feature."""
+        """An operator with checked settings and resolved dependencies; `with_` holds settings by feature.
+
+        `over` asks for it, and for all it needs, over the sample as a whole (a key of `OVER`).
+        """
         passed = {key: dict(value) for key, value in (with_ or {}).items()}
-        instance = self._bind(self.get(name), settings or {}, alias, passed, ())
+        if over is not None:
+            _refuse_over(self.get(name), over, alias)
+        instance = self._bind(self.get(name), settings or {}, alias, passed, (), over)
         used = {i.spec.name for i in instance.closure()} - {name}
         for key in passed:
             if key not in used:
@@ -95,6 +101,7 @@ class Registry:
         alias: str | None,
         with_: Mapping[str, Mapping[str, Any]],
         path: tuple[str, ...],
+        over: str | None,
     ) -> Instance:
         if spec.name in path:
             raise PlanError(f"operators need each other in a circle: {' → '.join((*path, spec.name))}")
@@ -103,24 +110,24 @@ class Registry:
         for need in spec.needs if spec.kind != "deduplicator" else ():
             if not need.wanted(own):
                 continue
-            provider = self._provider(spec, need.name)
+            provider = self._provider(spec, need.name, over or spec.scope)
             if provider is not None:
                 passed = with_.get(provider.name, {})
                 inherited = {n: own[n] for n in provider.marked(Inherited) if n in own and n not in passed}
                 bindings[need.name] = self._bind(
-                    provider, {**inherited, **passed}, None, with_, (*path, spec.name)
+                    provider, {**inherited, **passed}, None, with_, (*path, spec.name), over
                 )
-        return Instance(spec, own, bindings, alias)
+        return Instance(spec, own, bindings, alias, over)
 
-    def _provider(self, spec: Spec, need: str) -> Spec | None:
-        if need in ROOTS.get(spec.scope, frozenset()):
+    def _provider(self, spec: Spec, need: str, scope: str) -> Spec | None:
+        if need in ROOTS.get(scope, frozenset()):
             return None
         found = self._features.get(feature_key(spec.scope, need)) or self._operators.get(need)
         if found is None:
             known = [name for scope, name in self._features if scope == spec.scope]
             near = difflib.get_close_matches(need, [*known, *self._operators], n=1)
             raise PlanError(
-                f"operator {spec.name!r} needs {need!r}, which nothing provides in scope {spec.scope!r}",
+                f"operator {spec.name!r} needs {need!r}, which nothing provides in scope {scope!r}",
                 fix=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}",
             )
         if found.scope != spec.scope and spec.scope in ITEM_SCOPES:
@@ -130,6 +137,24 @@ class Registry:
                 fix="an operator of scope 'sample' may take measures of every scope",
             )
         return found
+
+
+def _refuse_over(spec: Spec, over: str, alias: str | None) -> None:
+    """Refuse `over` where it means nothing, or where its column would take the name of the items' own."""
+    if over not in OVER:
+        raise PlanError(f"there is no `over: {over}`", fix=f"one of: {', '.join(OVER)}")
+    if spec.kind != "measure" or spec.scope != OVER[over].scope:
+        what = f"sees one {spec.scope} at a time" if spec.kind == "measure" else f"is a {spec.kind}"
+        raise PlanError(
+            f"`over: {over}` is for measures of {OVER[over].scope}; {spec.name!r} {what}",
+            fix="leave `over` out",
+        )
+    if alias is None:
+        name = over + spec.name.removeprefix(OVER[over].scope)
+        raise PlanError(
+            f"`over: {over}` needs a name for its column: {spec.name!r} is that of the items' values",
+            fix=f"add as: {name}",
+        )
 
 
 def feature_key(scope: str, need: str) -> tuple[str, str]:

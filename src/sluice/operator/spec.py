@@ -22,6 +22,25 @@ GATED: frozenset[str] = frozenset({"model", "remote"})
 ITEM_SCOPES = frozenset({"image", "video", "audio", "text"})
 """Scopes in which an operator is called once an item of that modality."""
 
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What operators of one scope can be asked for over as a whole: one value a sample.
+
+    `scope` is theirs, `definition` what they then see in place of one item; it is part of the fingerprint.
+    """
+
+    scope: str
+    definition: str
+
+
+OVER: dict[str, Over] = {
+    "document": Over(
+        "text", "all texts of the sample in their order, as they were read, joined by blank lines"
+    )
+}
+"""By the word that a recipe writes behind `over:`."""
+
 Marker = TypeVar("Marker")
 
 ValueKind = Literal["number", "text", "bool", "vector", "bits", "binary"]

@@ -29,7 +29,7 @@ ROOT_SLOTS = {"item": ITEM, "media": MEDIA, "encoded": ENCODED, "text": TEXT, "s
 
 @dataclass
 class Cell:
-    """One item (or, in the sample scope, one sample) with the values made of it so far."""
+    """One item (or, in the sample and document scopes, one sample) with the values made of it so far."""
 
     row: int
     item: Item | None
@@ -49,6 +49,9 @@ class Run:
         self.notes: list[list[Note]] = [[] for _ in samples]
         self.hashes: list[dict[int, str]] = [{} for _ in samples]
         self.seconds = [0.0] * steps
+        self.shares_texts = False
+        """Whether texts read for their own sake are kept, as documents are made of them too."""
+        self.texts: dict[tuple[int, int], str | Note] = {}
 
     def begin(self, row: int, step: int | None = None) -> None:
         """Tell the supervisor which sample is under way; `row` is an index into the samples."""
@@ -110,6 +113,24 @@ def _encoded(cell: Cell, run: Run) -> bytes | Note:
 
 
 def _text(cell: Cell, run: Run) -> str | Note:
+    if cell.item is None:
+        return _document_text(cell, run)
+    known = run.texts.pop((cell.row, cell.index), None)
+    text = _item_text(cell, run) if known is None else known
+    if run.shares_texts and known is None:
+        run.texts[cell.row, cell.index] = text
+    return text
+
+
+def _document_text(cell: Cell, run: Run) -> str | Note:
+    """All texts of the cell's sample that can be read, joined by blank lines; else what is wrong with the first."""
+    sample: Sample = cell.slots[SAMPLE]
+    found = [_text(Cell(cell.row, item, index, []), run) for index, item in sample.of("text")]
+    texts = [text for text in found if not isinstance(text, Note)]
+    return "\n\n".join(texts) if texts else found[0]
+
+
+def _item_text(cell: Cell, run: Run) -> str | Note:
     item = cell.item
     if item is not None and item.text is not None:
         return item.text

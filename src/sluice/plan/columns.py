@@ -42,4 +42,4 @@ def columns_of(instances: Iterable[Instance]) -> Iterator[Column]:
     for instance in instances:
         names = frozenset(i.alias or i.spec.name for i in instance.closure())
         for part, output in enumerate(instance.outputs):
-            yield Column(output.name, output, instance.fingerprint, part, instance.spec.modality, names)
+            yield Column(output.name, output, instance.fingerprint, part, instance.modality, names)

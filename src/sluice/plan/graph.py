@@ -170,7 +170,9 @@ class _Needs:
     def ask(self, number: int, ref: OperatorRef, where: str) -> None:
         try:
             spec = self.registry.get(ref.name)
-            instance = self.registry.bind(ref.name, ref.settings, alias=ref.as_, with_=ref.with_)
+            instance = self.registry.bind(
+                ref.name, ref.settings, alias=ref.as_, with_=ref.with_, over=ref.over
+            )
         except SluiceError as error:
             error.where = error.where or where
             raise

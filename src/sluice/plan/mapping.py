@@ -144,7 +144,9 @@ def _bound(step: Map | Split, registry: Registry, steps: Sequence[Step]) -> Inst
     wanted = "mapper" if isinstance(step, Map) else "splitter"
     if spec.kind != wanted:
         raise PlanError(f"{ref.name!r} is a {spec.kind}, not a {wanted}", where=where)
-    if ref.as_ is not None or ref.when != "gated":
-        fix = f"leave `as` and `when` out: a {wanted} makes no column"
-        raise PlanError(f"`as` and `when` mean nothing for the {wanted} {ref.name!r}", where=where, fix=fix)
+    if ref.as_ is not None or ref.when != "gated" or ref.over is not None:
+        fix = f"leave `as`, `over` and `when` out: a {wanted} makes no column"
+        raise PlanError(
+            f"`as`, `over` and `when` mean nothing for the {wanted} {ref.name!r}", where=where, fix=fix
+        )
     return instance

@@ -80,6 +80,10 @@ def _operator(operators: Mapping[str, Mapping[str, Any]]) -> Schema:
         "as": {"type": "string", "description": "The name of its column."},
         "with": {"type": "object", "description": "Settings of what it depends on, by name."},
         "when": {"enum": ["gated", "all"], "description": "`all` measures dropped samples, too."},
+        "over": {
+            "enum": ["document"],
+            "description": "Of a measure of texts: one value for all texts of a sample, under a name given by `as`.",
+        },
     }
     named: Schema = {}
     for name, settings in sorted(operators.items()):

@@ -135,6 +135,7 @@ class OperatorRef(Part):
 
     `as_` names its column (needed where one operator appears twice), `with_` holds settings of its
     dependencies by their names, `when="all"` measures what a rule before it has already dropped, too.
+    `over="document"` measures all texts of a sample as one, under a name of its own (`as`).
     """
 
     name: str = Field(min_length=1)
@@ -142,9 +143,10 @@ class OperatorRef(Part):
     as_: Name = Field(None, alias="as")
     with_: dict[str, dict[str, Any]] = Field({}, alias="with")
     when: Literal["gated", "all"] = "gated"
+    over: Literal["document"] | None = None
     at: At
 
-    RESERVED: ClassVar[tuple[str, ...]] = ("as", "with", "when")
+    RESERVED: ClassVar[tuple[str, ...]] = ("as", "with", "when", "over")
 
     @model_validator(mode="before")
     @classmethod
@@ -174,6 +176,8 @@ class OperatorRef(Part):
             settings["with"] = self.with_
         if self.when != "gated":
             settings["when"] = self.when
+        if self.over is not None:
+            settings["over"] = self.over
         return {self.name: settings} if settings else self.name
 
     @property

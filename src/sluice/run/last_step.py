@@ -96,7 +96,7 @@ def given_values(
 def _entry(measure: Instance, row: Mapping[str, Any], sample: Sample, gone: Sequence[int]) -> Any:
     """One value, or a list with one an item: a tuple where the measure makes several columns, None for null."""
     parts = [row[output.name] for output in measure.outputs]
-    modality = measure.spec.modality
+    modality = measure.modality
     if modality is None:
         return _value(parts)
     indices = [index for index, _ in sample.of(modality)]
