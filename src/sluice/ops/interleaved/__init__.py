@@ -1,0 +1,1 @@
+"""Operators on documents: texts and images in an order that carries meaning."""
