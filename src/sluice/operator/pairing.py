@@ -6,6 +6,7 @@ picture with the text nearest to it, or, where an operator asks for it, with eac
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,10 @@ NO_TEXT = "no text"
 
 def nearest_text(image: int, texts: Sequence[int]) -> int:
     """The place in `texts` (item indices, ascending) of the one nearest to item `image`; the earlier of a tie."""
-    return min(range(len(texts)), key=lambda k: (abs(texts[k] - image), texts[k]))
+    after = bisect_left(texts, image)
+    if after == len(texts) or (after and image - texts[after - 1] <= texts[after] - image):
+        return after - 1
+    return after
 
 
 def pair_cells(

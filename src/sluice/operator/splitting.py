@@ -35,7 +35,8 @@ class Splitter:
         (found,), (notes,) = made.columns[self._name], made.notes
         if found is None:
             return Family(parent, note=worst(notes))
-        children = tuple(self.child(parent, k, each) for k, each in enumerate(found))
+        own = _identities(parent)
+        children = tuple(self._child(parent, k, each, own) for k, each in enumerate(found))
         if len({child.id for child in children}) < len(children):
             note = Note("error", f"{self._name}: two children of one id", operator=self._name)
             return Family(parent, note=note)
@@ -48,7 +49,9 @@ class Splitter:
         parents' children have different keys. The id is the splitter's own where it gave one, else xxh3-128 of
         the parent's id, the splitter's name and the position. Items that are not the parent's have no `hash`.
         """
-        own = {id(item) for item in parent.items}
+        return self._child(parent, position, made, _identities(parent))
+
+    def _child(self, parent: Sample, position: int, made: Sample, own: frozenset[int]) -> Sample:
         return replace(
             made,
             id=made.id if made.id != parent.id else sample_id(parent.id, self._name, position),
@@ -57,6 +60,11 @@ class Splitter:
             parent=parent.id,
             notes=(),
         )
+
+
+def _identities(sample: Sample) -> frozenset[int]:
+    """Its items as objects, to tell them from new ones; once for all children of a large document."""
+    return frozenset(map(id, sample.items))
 
 
 def worst(notes: Sequence[Note]) -> Note:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sluice.operator import registry
 from sluice.operator.splitting import Family, Splitter
-from sluice.ops.text.split_document import spans
+from sluice.ops.text.boundaries import spans
 from sluice.sample import Item, Media, Sample
 
 PROSE = st.lists(

@@ -9,18 +9,12 @@ from typing import Annotated
 
 from pydantic import Field as Setting
 
-from sluice.errors import Declined, UnreadableError
+from sluice.errors import Declined
 from sluice.operator import splitter
-from sluice.sample import MEDIA_MODALITIES, Item, Sample
+from sluice.ops.text.boundaries import spans
+from sluice.ops.text.content import text_of
+from sluice.sample import MEDIA_MODALITIES, Sample
 
-_BOUNDARIES = (
-    re.compile(r"\n[ \t]*\n\s*"),  # a paragraph's end
-    re.compile(r"\n\s*"),  # a line's
-    re.compile(r"[.!?…][\"')\]”’»]*\s+|[。！？｡]+[”’」』）]*"),  # a sentence's
-    re.compile(r"\s+"),  # a word's
-)
-_LONGEST = 16
-"""Code points before a window in which a boundary that ends in it may begin."""
 _WORD_START = re.compile(r"(?<!\S)\S")
 
 
@@ -45,7 +39,7 @@ def text_split_document(
     """
     if any(item.modality in MEDIA_MODALITIES for item in sample.items):
         raise Declined("holds media", "this splits documents of text alone")
-    texts = [(at, item, _text_of(item)) for at, item in sample.of("text")]
+    texts = [(at, item, text_of(item)) for at, item in sample.of("text")]
     if not any(text.strip() for _, _, text in texts):
         raise Declined("no text", "the document is blank")
     repeated = int(max_characters * overlap)
@@ -58,26 +52,6 @@ def text_split_document(
             yield replace(sample, items=(*before, own, *after))
 
 
-def spans(text: str, size: int) -> Iterator[tuple[int, int]]:
-    """Where the chunks of at most `size` code points start and end: without gaps, from the text's start to its end."""
-    start = 0
-    while len(text) - start > size:
-        end = _last_end(text, start + (size + 1) // 2, start + size)
-        yield start, end
-        start = end
-    if start < len(text):
-        yield start, len(text)
-
-
-def _last_end(text: str, low: int, high: int) -> int:
-    """The best boundary's last end in [low, high]; `high` where there is none."""
-    for boundary in _BOUNDARIES:
-        ends = [found.end() for found in boundary.finditer(text, max(0, low - _LONGEST), high)]
-        if ends and ends[-1] >= low:
-            return ends[-1]
-    return high
-
-
 def _word_start(text: str, start: int, most: int) -> int:
     """The first beginning of a word at most `most` code points before `start`, else `start`."""
     if not most or not start:
@@ -85,14 +59,3 @@ def _word_start(text: str, start: int, most: int) -> int:
     low = max(0, start - most)
     found = _WORD_START.search(text, low, start)
     return found.start() if found else start
-
-
-def _text_of(item: Item) -> str:
-    if item.text is not None:
-        return item.text
-    if item.media is None:
-        raise UnreadableError("no bytes", "the item has no media")
-    try:
-        return item.media.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableError("not UTF-8", str(error)) from error
