@@ -28,8 +28,8 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 """Elements that begin a text of their own; others stand within a line."""
 
 _UNSEEN_NAMES = (
-    "applet audio button canvas datalist embed frameset head iframe math noembed noframes object script select style"
-    " svg template textarea title video"
+    "applet audio button canvas datalist embed frameset head iframe math noembed noframes noscript object script"
+    " select style svg template textarea title video"
 )
 _UNSEEN = frozenset(_UNSEEN_NAMES.split())
 """Elements whose contents are no text of the page: code, controls, drawings, what stands in for a player."""
@@ -102,6 +102,8 @@ class _Walk:
                 if unseen is None:
                     self._add(element, "tail")
             elif unseen is None:
+                if element.tag == "noscript":
+                    self._fallback(element)
                 if _is_unseen(element):
                     unseen = element
                 else:
@@ -119,14 +121,11 @@ class _Walk:
             self._break()
         elif tag == "img":
             self._picture(element)
-        elif tag == "noscript":
-            self._fallback(element)
         elif tag == "figure":
             self._figures.append(len(self.found))
         elif tag == "figcaption":
             self._caption_from = len(self.found)
-        if tag != "noscript":
-            self._add(element, "text")
+        self._add(element, "text")
 
     def _end(self, tag: str) -> None:
         if tag in _BLOCKS:
@@ -174,7 +173,7 @@ class _Walk:
 
     def _fallback(self, element: Element) -> None:
         """Pictures for readers without scripts: they take the place of one that a script would have loaded."""
-        before = self.found[-1] if self.found and not self._pieces else None
+        before = self.found[-1] if self.found and self._at is None else None
         for image in element.iter("img"):
             if before is None or before.text:
                 self._picture(image)

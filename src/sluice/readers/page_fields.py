@@ -26,7 +26,7 @@ _DATES = (
     "article:published_time", "datepublished", "dc.date.issued", "dcterms.issued", "dc.date", "dcterms.date",
     "dcterms.created", "parsely-pub-date", "sailthru.date", "date", "pubdate", "publish_date",
 )  # fmt: skip
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the form of BCP 47
+_LANGUAGE = re.compile(r"(?!utf-)[a-z]{2,3}(-[a-z0-9]{1,8})*", re.I)  # the form of BCP 47
 _LANGUAGES = ("content-language", "dc.language", "dcterms.language", "og:locale")
 
 

@@ -47,12 +47,11 @@ def address_of(image: Element) -> str:
 
 
 def _of_picture(image: Element) -> str:
-    around = image.getparent()
-    if around is None or around.tag != "picture":
+    around = next(image.iterancestors("picture"), None)
+    if around is None:
         return ""
-    sets = (
-        source.get("srcset") or source.get("data-srcset") or "" for source in around.iterchildren("source")
-    )
+    # libxml2 does not know that `source` holds nothing: what follows one is inside it.
+    sets = (source.get("srcset") or source.get("data-srcset") or "" for source in around.iter("source"))
     return next((found for found in map(largest, sets) if found), "")
 
 
