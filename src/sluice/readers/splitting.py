@@ -13,6 +13,7 @@ from sluice.operator.mapping import MapperChain
 from sluice.operator.splitting import Family, Splitter, worst
 from sluice.readers.protocol import Reader, Slice
 from sluice.sample import Note, Sample
+from sluice.sample.document import is_document
 
 
 class Attendant(Protocol):
@@ -103,13 +104,21 @@ class SplitReader:
     def _family(self, number: int, sample: Sample) -> Family:
         if number in self._left_alone:
             return Family(sample, note=self._left_alone[number])
-        if sample.notes:
+        if sample.notes and not _goes_on(sample):
             return Family(sample, note=worst(sample.notes))
         if self._attendant is not None:
             self._attendant.begins(number)
         if self._chain is not None:
+            known = len(sample.notes)
             (sample,) = self._chain([sample])
-            faults = [note for note in sample.notes if note.kind != "declined"]
+            faults = [note for note in sample.notes[known:] if note.kind != "declined"]
             if faults:  # the old version must not pass for the new one
                 return Family(sample, note=faults[0])
         return self._split(sample)
+
+
+def _goes_on(sample: Sample) -> bool:
+    """Whether it is a document of which only some items could not be read: the splitter sees them without media."""
+    names = [item.name for item in sample.items]
+    modalities = [item.modality for item in sample.items]
+    return is_document(modalities, names) and all(note.item >= 0 for note in sample.notes)
