@@ -47,7 +47,7 @@ _FORMATS = {".parquet": "parquet", ".jsonl": "jsonl", ".tar": "webdataset"}
     "write_settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting of the format to write: --write images=reference",
+    help="A setting of the format to write: --write parquet=false",
 )
 @click.option("--shard-size", default="1GB", show_default=True, metavar="SIZE", help="Bytes a shard.")
 @click.option("--shard-samples", type=click.IntRange(min=1), metavar="N", help="Samples a shard.")
@@ -68,8 +68,8 @@ def command(
     """Write the same samples in another format.
 
     DST becomes a folder of shards. Bytes, keys and sidecars stay as they are. Formats: webdataset, folder, parquet,
-    jsonl; of interleaved documents interleaved-webdataset, interleaved-parquet, obelics, llava, data-juicer; html and
-    warc are read only. Exit code 1 when samples could not be converted, with the list.
+    jsonl; interleaved-webdataset, html and warc are read only. Exit code 1 when samples could not be converted, with
+    the list.
     """
     from sluice.run.convert import convert
 
@@ -81,7 +81,7 @@ def command(
         format=format,
         columns=_named(columns, "--column", "image=photo") or None,
         read_settings=_values(read_settings, "--read", "missing_image=drop_item"),
-        settings=_values(write_settings, "--write", "images=reference"),
+        settings=_values(write_settings, "--write", "parquet=false"),
         shard_size=_size(shard_size),
         shard_samples=shard_samples,
         quiet=quiet,

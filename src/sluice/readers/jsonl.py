@@ -59,13 +59,14 @@ class JsonlReader:
 
     def _sample(self, path: str, row: int, line: bytes | None) -> Sample:
         try:
-            return self.columns.sample(_object(line), Origin(self.source.root, path, row))
+            return self.columns.sample(json_object(line), Origin(self.source.root, path, row))
         except ReadError as error:
             detail = f"{path}, line {row + 1}: {error.what}"
             return failed_sample(path, row_key(path, row), row, error.reason, detail)
 
 
-def _object(line: bytes | None) -> dict[str, Any]:
+def json_object(line: bytes | None) -> dict[str, Any]:
+    """The JSON object in these bytes (None: too many to be held). `ReadError` where there is none."""
     if line is None:
         raise ReadError("line too long", f"more than {LONGEST_LINE:,} bytes")
     try:

@@ -12,12 +12,20 @@ from sluice.operator.extra import imported
 LONGEST_PAGE = 16 << 20
 """Bytes of one page that are parsed; a longer one fails. Common Crawl cuts its pages at 5 MiB."""
 
+DEEPEST = 512
+"""Elements inside each other; Chrome builds no deeper tree, and what follows takes ever longer with depth."""
+
+MOST_ATTRIBUTES = 500
+"""Attributes of one element; libxml2's time grows with their square."""
+
 Element = Any
 """An element of lxml, which brings no types."""
 
 EXTRA = "text"
 """The extra that brings what reads pages."""
 
+_LONG_TAG = re.compile(r"<[A-Za-z][^<>]{8000,}")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _LOOKED_AT = 4096  # bytes in which a page must say its encoding; the standard asks for 1,024
 _SAID = re.compile(
     rb"""<meta[^>]{0,400}?charset\s*=\s*["']?\s*([\w.:-]+)|<\?xml[^>]{0,100}encoding=["']([\w.:-]+)""", re.I
@@ -58,14 +66,14 @@ _ENCODINGS = frozenset(_ENCODING_NAMES.split())
 def parse(data: bytes, charset: str = "") -> Element:
     """The root element of a page; `charset` is what its server said of it, "" where nothing.
 
-    No entity is looked up and nothing fetched. ReadError for a page that is empty, too large, or nested beyond
-    2,048 elements, where libxml2 stops reading.
+    No entity is looked up and nothing fetched. ReadError for a page that is empty, too large or nested too deeply.
     """
     if len(data) > LONGEST_PAGE:
         raise ReadError("page too large", f"more than {LONGEST_PAGE:,} bytes")
     text = decode(data, charset)
     if not text.strip():
         raise ReadError("no content", "the page is empty")
+    _refuse_long_tags(text)
     html = imported("lxml.html", EXTRA)
     parser = html.HTMLParser(
         encoding="utf-8", huge_tree=True, no_network=True, remove_pis=True, remove_comments=True
@@ -75,9 +83,23 @@ def parse(data: bytes, charset: str = "") -> Element:
         root = html.document_fromstring(text.encode(), parser=parser)
     except (ValueError, html.etree.LxmlError) as error:
         raise ReadError("no content", f"the page holds no elements: {error}") from error
-    if any("depth" in entry.message.lower() for entry in parser.error_log.filter_from_fatals()):
-        raise ReadError("nested too deeply", "more than 2,048 elements inside each other")
+    _refuse_depths(html.etree, root)
     return root
+
+
+def _refuse_long_tags(text: str) -> None:
+    for tag in _LONG_TAG.finditer(text):
+        if len(_QUOTED.sub("", tag[0]).split()) > MOST_ATTRIBUTES:
+            raise ReadError("page too large", f"an element with more than {MOST_ATTRIBUTES} attributes")
+
+
+def _refuse_depths(etree: Any, root: Element) -> None:
+    """Refuse a tree that is too deep; libxml2 itself stops reading at 2,048, and says nothing."""
+    depth = 0
+    for event, _ in etree.iterwalk(root, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if depth > DEEPEST:
+            raise ReadError("nested too deeply", f"more than {DEEPEST} elements inside each other")
 
 
 def decode(data: bytes, charset: str = "") -> str:

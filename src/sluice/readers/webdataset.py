@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import ClassVar
 
 from sluice.errors import ReadError, StorageError, UsageError
-from sluice.readers.blocks import FileBlocks, StreamBlocks
+from sluice.readers.blocks import Blocks, FileBlocks, StreamBlocks
 from sluice.readers.groups import Group, Places, groups, key_hash
 from sluice.readers.notes import failed_sample
 from sluice.readers.protocol import FileStat, Slice
+from sluice.readers.shard import REMOTE_BYTES, is_compressed, is_tar, opened_blocks, slice_file
 from sluice.readers.source import Source
 from sluice.readers.tar import tar_members
 from sluice.sample import Item, Media, Sample, sample_id
@@ -21,10 +20,6 @@ from sluice.storage import Location
 
 SLICE_SAMPLES = 512
 SLICE_BYTES = 256 << 20
-REMOTE_BYTES = 1 << 30
-"""A remote shard up to this size is one slice, fetched once; larger ones are cut by reading their headers."""
-
-_COMPRESSED = {".gz", ".tgz", ".zst", ".bz2", ".lz4"}
 
 
 class WebDatasetReader:
@@ -43,23 +38,23 @@ class WebDatasetReader:
         if columns:
             raise UsageError("tar shards have no columns", fix="remove `columns:`")
         self.source = Source.of(source)
-        self.addressable = not any(_is_compressed(f.path) for f in self._shards())
+        self.addressable = not any(is_compressed(f.path) for f in self._shards())
 
     def _shards(self) -> Iterator[FileStat]:
         named = self.source.names is not None
-        return (f for f in self.source.files() if named or _is_tar(f.path))
+        return (f for f in self.source.files() if named or is_tar(f.path))
 
     def slices(self) -> Iterator[Slice]:
         """Uncompressed shards in ranges of up to 512 samples or 256 MB; compressed and remote ones whole."""
         for file in self._shards():
             whole = Slice((file,), size_bytes=file.size)
             remote = not self.source.root.is_local
-            if _is_compressed(file.path) or (remote and file.size <= REMOTE_BYTES):
+            if is_compressed(file.path) or (remote and file.size <= REMOTE_BYTES):
                 yield whole
                 continue
             try:
                 with self.source.locate(file).open() as opened:
-                    yield from _cut(file, _opened_blocks(opened, file))
+                    yield from _cut(file, opened_blocks(opened, file))
             except (ReadError, StorageError):
                 yield whole  # reading it will tell what is wrong, as a counted failure
 
@@ -68,7 +63,7 @@ class WebDatasetReader:
         file = part.files[0]
         try:
             place = self.source.locate(file)
-            found = self._compressed(part, place) if _is_compressed(file.path) else self._plain(part, place)
+            found = self._compressed(part, place) if is_compressed(file.path) else self._plain(part, place)
             for row, (group, bodies) in enumerate(found):
                 if rows is None or row in rows:
                     yield _sample(group, bodies, file, place, part.first_row + row)
@@ -78,7 +73,7 @@ class WebDatasetReader:
             yield failed_sample(file.path, file.path, part.first_row, "file not readable", str(error))
 
     def _plain(self, part: Slice, place: Location) -> Iterator[tuple[Group, list[bytes]]]:
-        with _file(part, place) as (fd, base):
+        with slice_file(part, place) as (fd, base):
 
             def blocks() -> FileBlocks:
                 return FileBlocks(fd, place.url, base)
@@ -94,42 +89,12 @@ class WebDatasetReader:
 
     def _compressed(self, part: Slice, place: Location) -> Iterator[tuple[Group, list[bytes]]]:
         suffix = place.suffix
-        with _file(part, place) as (fd, _):
+        with slice_file(part, place) as (fd, _):
             apart = _apart(groups(tar_members(StreamBlocks(fd, suffix))))
             blocks = StreamBlocks(fd, suffix)
             members = tar_members(blocks)
             for group in _whole(groups(members, lambda m: blocks.at(m.offset, m.size)), apart):
                 yield group, group.bodies
-
-
-def _is_tar(path: str) -> bool:
-    name = path.lower()
-    return name.endswith((".tar", ".tgz")) or (".tar." in name and _is_compressed(name))
-
-
-def _is_compressed(path: str) -> bool:
-    return path[path.rfind(".") :].lower() in _COMPRESSED
-
-
-class _PythonFile:
-    """A seekable remote file as blocks, for shards too large to fetch before they are cut."""
-
-    broken = ""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self.size = file, size
-
-    def at(self, position: int, size: int) -> bytes:
-        """`size` bytes from `position`, fewer at the end."""
-        self._file.seek(position)
-        return self._file.read(size)
-
-
-def _opened_blocks(opened: BinaryIO, file: FileStat) -> Any:
-    try:
-        return FileBlocks(opened.fileno(), file.path)
-    except OSError:
-        return _PythonFile(opened, file.size)
 
 
 @dataclass(slots=True)
@@ -138,7 +103,7 @@ class _Cut:
     group: int
 
 
-def _cut(file: FileStat, blocks: Any) -> Iterator[Slice]:
+def _cut(file: FileStat, blocks: Blocks) -> Iterator[Slice]:
     """Cut a shard by its headers: after 512 groups or 256 MB, where a group begins cleanly."""
     places = Places()
     cuts = [_Cut(0, 0)]
@@ -182,31 +147,12 @@ def _whole(found: Iterable[Group], apart: dict[int, bool]) -> Iterator[Group]:
         yield group
 
 
-@contextmanager
-def _file(part: Slice, place: Location) -> Iterator[tuple[int, int]]:
-    """A descriptor of the slice's bytes, and the position in the shard of its first byte."""
-    if place.is_local:
-        with place.open() as opened:
-            yield opened.fileno(), 0
-        return
-    with tempfile.TemporaryFile() as spool:
-        left = part.stop - part.start if part.stop is not None else None
-        for chunk in place.stream(start=part.start):
-            spool.write(chunk if left is None else chunk[:left])
-            if left is not None:
-                left -= len(chunk)
-                if left <= 0:
-                    break
-        spool.flush()
-        yield spool.fileno(), part.start
-
-
 def _sample(group: Group, bodies: list[bytes], file: FileStat, place: Location, row: int) -> Sample:
     if group.trouble:
         key = group.key or file.path
         return failed_sample(file.path, key, row, group.trouble, f"{file.path}: {group.detail}")
     items = []
-    address = not _is_compressed(file.path)
+    address = not is_compressed(file.path)
     for k, (name, member) in enumerate(group.members):
         modality, mime = member_type(name)
         data = bodies[k] if bodies else None

@@ -71,6 +71,7 @@ def prepare(
         open_writer(place, recipe.write.format, **writer_settings(recipe.write))
     run_dir = RunDir.of(place, Location(run) if run else None)
     store_place = Location(store) if store else place.parent / "sluice-store"
+    source = replace(source, store=store_place.url)
     refuse_inside(Location(recipe.source.path), place, store_place)
     found = operators or registry()
     peeked = _peek(reader)

@@ -12,6 +12,7 @@ from sluice.readers import Reader, open_reader
 from sluice.readers.derived import derived, leaving
 from sluice.run.engine import Beat, Quarantine
 from sluice.run.parents import PARENT_ROWS, Following, followed, with_children
+from sluice.storage import Location, downloads
 from sluice.store import Fragments
 
 
@@ -20,7 +21,8 @@ class SourceRef:
     """How a worker anywhere opens the source again; `root` is the prefix its views share,
     `columns` and `settings` are those of its reader.
 
-    `mappers` change its samples as they are read; a splitter among them takes them apart.
+    `mappers` change its samples as they are read; a splitter among them takes them apart. What mappers download is
+    kept in the `store`, "" for nowhere.
     """
 
     url: str
@@ -29,6 +31,7 @@ class SourceRef:
     columns: Mapping[str, str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     mappers: tuple[Instance, ...] = ()
+    store: str = ""
 
     @property
     def splitter(self) -> str | None:
@@ -37,6 +40,7 @@ class SourceRef:
 
     def open(self) -> Reader:
         """The reader of the source, with its mappers."""
+        downloads.use(Location(self.store) if self.store else None)
         columns = dict(self.columns) if self.columns else None
         reader = open_reader(self.url, format=self.format, columns=columns, settings=self.settings)
         return derived(reader, self.mappers)

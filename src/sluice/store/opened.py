@@ -168,7 +168,12 @@ class Run:
     @cached_property
     def _reader(self) -> Reader:
         source = self.facts["source"]
-        reader = open_reader(source["url"], format=source["format"], columns=source["columns"])
+        reader = open_reader(
+            source["url"],
+            format=source["format"],
+            columns=source["columns"],
+            settings=source.get("settings"),
+        )
         mappers = mappers_of(self.recipe.steps, registry()).leading
         return derived(reader, tuple(mappers.values()))
 

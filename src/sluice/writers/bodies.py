@@ -38,9 +38,7 @@ class Intake:
     are only referred to, and `pages` that it can name a page of a TIFF (elsewhere a page is written alone).
     """
 
-    def __init__(
-        self, most_bytes: int | None = None, *, referred: bool = False, pages: bool = False
-    ) -> None:
+    def __init__(self, most_bytes: int | None = None, *, referred: bool = False, pages: bool = False) -> None:
         self._most_bytes, self._referred, self._pages = most_bytes, referred, pages
         self.failed: dict[int, str] = {}
         self.kept: list[int] = []
