@@ -17,10 +17,12 @@ from sluice.operator import registry
 from sluice.plan import mappers_of
 from sluice.readers import Reader, Slice, open_reader
 from sluice.readers.derived import derived
+from sluice.recipe.expression import fields_of
 from sluice.recipe.load import loads
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
-from sluice.sample import Sample
+from sluice.recipe.steps import DropItems, Keep
+from sluice.sample import Item, Sample
 from sluice.storage import Location
 from sluice.store.fates import step_name, step_text
 from sluice.store.rundir import RunDir
@@ -41,11 +43,12 @@ class RuleAtom:
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """One step that judges: its name, its text and its comparisons."""
+    """One step that judges: its name, its text, its comparisons and the columns that its rule looks at."""
 
     name: str
     text: str
     atoms: tuple[RuleAtom, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class FieldMeaning:
     higher_is: str
     kind: str
     description: str
+    modality: str = ""
 
 
 class Run:
@@ -122,7 +126,9 @@ class Run:
             if step.key in ("keep", "drop_items", "dedup", "sample"):
                 own = [m for m in self.margins if m.step == number]
                 atoms = tuple(RuleAtom(m.field, m.op, m.bound, m.column, m.upper) for m in own)
-                found.append(RuleText(step_name(number, step), step_text(step), atoms))
+                looked = fields_of(step.parsed) if isinstance(step, Keep | DropItems) else ()
+                fields = tuple(field.key for field in looked)
+                found.append(RuleText(step_name(number, step), step_text(step), atoms, fields))
         return tuple(found)
 
     @cached_property
@@ -134,7 +140,9 @@ class Run:
         for name, column in self.table.columns.items():
             operator = operators.get(name, "")
             summary = known.get(operator).summary if operator in known else ""
-            found[name] = FieldMeaning(column.unit, column.higher_is, column.kind, summary)
+            found[name] = FieldMeaning(
+                column.unit, column.higher_is, column.kind, summary, column.modality or ""
+            )
         return found
 
     @cached_property
@@ -235,6 +243,10 @@ class Run:
                 except StorageError:
                     return None
         return None
+
+    def document(self, ordinal: int) -> tuple[Item, ...]:
+        """All items of the sample in their order, their media readable."""
+        return self.sample(ordinal).items
 
 
 def _is_image(item: Any) -> bool:

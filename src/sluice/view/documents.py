@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import Any
 
 from sluice.errors import SampleError, StorageError
@@ -36,7 +35,9 @@ def _shelf(shelf: Shelf, reader: _Reader) -> Html:
     shown = len(shelf.documents)
     more = f" Shown: {shown}, drawn by lot." if shown < shelf.total else ""
     noun = "document" if shelf.total == 1 else "documents"
-    head = element("h3", shelf.title, element("small", f" {number.count(shelf.total)} {noun}.{more}"), cls="shelf")
+    head = element(
+        "h3", shelf.title, element("small", f" {number.count(shelf.total)} {noun}.{more}"), cls="shelf"
+    )
     return join(head, *(reader.article(document) for document in shelf.documents))
 
 
@@ -63,7 +64,11 @@ class _Reader:
         """What became of the document, in a sentence."""
         lost = len(document.lost)
         content = sum(item.modality != "metadata" for item in items)
-        of = f"{number.count(lost)} of {number.count(content)} items" if content else f"{number.count(lost)} items"
+        of = (
+            f"{number.count(lost)} of {number.count(content)} items"
+            if content
+            else f"{number.count(lost)} items"
+        )
         if document.fate == "kept":
             sentence = join(f"Kept without {of}.") if lost else join(f"Kept whole: {_contents(items)}.")
         else:
@@ -72,7 +77,9 @@ class _Reader:
                 why.append(join(document.reason))
             if document.twin:
                 why.append(join("of ", isolated(document.twin)))
-            sentence = join("Duplicate by " if document.fate == "duplicate" else "Dropped by ", _dotted(why), ".")
+            sentence = join(
+                "Duplicate by " if document.fate == "duplicate" else "Dropped by ", _dotted(why), "."
+            )
             if lost:
                 sentence = join(sentence, f" It had lost {of} before.")
         return element("p", sentence, cls="effect")
@@ -86,19 +93,22 @@ class _Reader:
         content = [at for at, item in enumerate(items) if item.modality != "metadata"]
         places = shown_places(len(content), [k for k, at in enumerate(content) if at in document.lost])
         parts: list[Html] = []
+        row: list[Html] = []
         before = -1
-        for is_picture, run in groupby(places, key=lambda k: _is_picture(items[content[k]])):
-            figures: list[Html] = []
-            for k in run:
-                if k > before + 1:  # pictures on both sides of a gap do not stand in one row
-                    parts += [*_row(figures), _gap(document, items, content[before + 1 : k])]
-                    figures = []
-                at, before = content[k], k
-                made = self._figure if is_picture else self._text
-                figures.append(made(document, at, items[at]))
-                if not is_picture:
-                    parts.append(figures.pop())
-            parts += _row(figures)
+        for k in places:
+            at, item = content[k], items[content[k]]
+            if row and (k > before + 1 or not _is_picture(item)):
+                parts.append(element("div", *row, cls="row"))
+                row = []
+            if k > before + 1:
+                parts.append(_gap(document, items, content[before + 1 : k]))
+            if _is_picture(item):
+                row.append(self._figure(document, at, item))
+            else:
+                parts.append(self._text(document, at, item))
+            before = k
+        if row:
+            parts.append(element("div", *row, cls="row"))
         if before + 1 < len(content):
             parts.append(_gap(document, items, content[before + 1 :]))
         return element("div", *parts, cls="reading")
@@ -118,11 +128,15 @@ class _Reader:
             face = self._tiles.picture(item.media, alt, PICTURE_PX)
         else:
             where = item.fields.get("url")
-            face = element("div", f"picture at {clipped(str(where), 120)}" if where else "no picture", cls="no-face")
+            face = element(
+                "div", f"picture at {clipped(str(where), 120)}" if where else "no picture", cls="no-face"
+            )
         said = next((item.fields[n] for n in ("caption", "alt", "title") if item.fields.get(n)), None)
         caption = element("span", isolated(clipped(str(said), 140)), cls="said") if said else None
         cls = f"lost {lost.fate}" if lost else None
-        return element("figure", face, element("figcaption", caption, self._note(document, at, lost)), cls=cls)
+        return element(
+            "figure", face, element("figcaption", caption, self._note(document, at, lost)), cls=cls
+        )
 
     def _words(self, item: Item) -> Html:
         try:
@@ -144,7 +158,9 @@ class _Reader:
         what = "left out" if lost.fate == "failed" else lost.fate
         named = [element("b", isolated(lost.rule))] if lost.rule else []
         reason = [isolated(lost.reason)] if lost.reason else []
-        return element("aside", element("span", what, cls="fate"), _dotted([*named, *values, *reason]), cls="why")
+        return element(
+            "aside", element("span", what, cls="fate"), _dotted([*named, *values, *reason]), cls="why"
+        )
 
     def _value(self, name: str, value: Any) -> Html:
         info = self._run.fields.get(name) or FieldInfo()
@@ -179,10 +195,6 @@ def excerpt(text: str) -> Html:
     return join(isolated(text[:_HEAD].rstrip()), gap, isolated(text[-_TAIL:].lstrip()))
 
 
-def _row(figures: Sequence[Html]) -> list[Html]:
-    return [element("div", *figures, cls="row")] if figures else []
-
-
 def _gap(document: Document, items: Sequence[Item], places: Sequence[int]) -> Html:
     """What stands in for items that are not shown."""
     lost = sum(at in document.lost for at in places)
@@ -197,11 +209,14 @@ def _contents(items: Iterable[Item]) -> str:
         if item.modality != "metadata":
             word = {"image": "picture", "other": "other item"}.get(item.modality, item.modality)
             counts[word] = counts.get(word, 0) + 1
-    return ", ".join(f"{number.count(n)} {word}{'s' if n != 1 else ''}" for word, n in counts.items()) or "nothing"
+    return (
+        ", ".join(f"{number.count(n)} {word}{'s' if n != 1 else ''}" for word, n in counts.items())
+        or "nothing"
+    )
 
 
 def _dotted(parts: Sequence[Html]) -> Html:
-    return join(*(piece for part in parts for piece in (Html(" · "), part))).removeprefix(" · ") if parts else Html()
+    return join(*(piece for k, part in enumerate(parts) for piece in ((" · ", part) if k else (part,))))
 
 
 def _is_picture(item: Item) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 
 import sluice
 from sluice.storage import Location
-from sluice.view import account, gallery, headline, judged, picks
+from sluice.view import account, document_picks, documents, gallery, headline, judged, picks
 from sluice.view.comparison import told
 from sluice.view.html import Html, element, join
 from sluice.view.source import RunLike, column_types
-from sluice.view.tiles import Tiles
+from sluice.view.tiles import BUDGET_BYTES, Tiles
 
 
 def build(run: RunLike) -> str:
@@ -23,8 +23,7 @@ def build(run: RunLike) -> str:
     and return a few hundred rows. Raises StorageError where the store cannot be read; a source that is out of
     reach costs the thumbnails only.
     """
-    tiles = Tiles(run)
-    sections = [s for s in _sections(run, tiles) if s is not None]
+    sections = [s for s in _sections(run) if s is not None]
     links = [element("a", title, href=f"#{anchor}") for anchor, title, _ in sections]
     body = join(
         headline.headline(run),
@@ -49,8 +48,11 @@ def write(path: str) -> Location:
     return run.place.report
 
 
-def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
+def _sections(run: RunLike) -> list[tuple[str, str, Html] | None]:
     s = run.summary
+    shelves, read = document_picks.shelves(run), Tiles(run, documents.BUDGET_BYTES)
+    shown = documents.section(run, read, shelves)
+    tiles = Tiles(run, BUDGET_BYTES - read.used_bytes)
     texts = {rule.name: rule.text for rule in run.rules}
     repeated = picks.duplicates(run, texts, gallery.GROUPS, gallery.EACH_GROUP)
     how = {each["name"]: told(each) for each in s.get("comparisons") or ()}
@@ -60,6 +62,7 @@ def _sections(run: RunLike, tiles: Tiles) -> list[tuple[str, str, Html] | None]:
     return [
         ("flow", "What each step took", join(headline.waterfall(int(s["read"]), gates), table)),
         ("rules", "Rules and their cuts", join(judged.legend(), panels)) if panels else None,
+        ("documents", "Documents", shown) if shelves else None,
         ("duplicates", "Duplicates", gallery.duplicates(repeated, tiles, how)) if repeated else None,
         ("kept", "A sample of what was kept", gallery.kept(picks.kept_at_random(run, gallery.KEPT), tiles))
         if s["kept"]

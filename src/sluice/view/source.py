@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from sluice.sample import Item
+
 
 class AtomLike(Protocol):
     """One atomic comparison of a rule: `field op bound`; a `between` has its second bound in `upper`."""
@@ -44,6 +46,10 @@ class RuleLike(Protocol):
     def atoms(self) -> tuple[AtomLike, ...]:
         """Its atomic comparisons, in order."""
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The columns that it looks at, in order of first mention."""
+
 
 def cuts(atoms: Sequence[AtomLike]) -> list[tuple[str, float]]:
     """The cut lines of comparisons of one field, `between` as two, as `(op, bound)` in order of the bound."""
@@ -76,6 +82,10 @@ class FieldLike(Protocol):
     def description(self) -> str:
         """One sentence on what is measured."""
 
+    @property
+    def modality(self) -> str:
+        """The modality of the items whose values it holds, one each; empty for values of whole samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Atom:
@@ -95,6 +105,7 @@ class RuleInfo:
     name: str
     text: str
     atoms: tuple[AtomLike, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ class FieldInfo:
     higher_is: str = ""
     kind: str = "number"
     description: str = ""
+    modality: str = ""
 
 
 class RunLike(Protocol):
@@ -112,9 +124,10 @@ class RunLike(Protocol):
 
     `summary` is the document of `sluice run --json` with, where known, `yields` (a mapping per rule: `name`,
     `kept`, `first_failing`, `alone`, `only_this`, `null`, `absent`) and `cost` (a mapping per operator: `operator`,
-    `seconds`). `query` reads two views: `samples` (ordinal, id, key, size_bytes and a column per measure;
-    lists with `<field>__min` and `<field>__max` where samples have several items) and `fates` (ordinal, fate,
-    rule, failing, reason, duplicate_of, similarity and the margins).
+    `seconds`). `query` reads two views: `samples` (ordinal, id, key, size_bytes, items as structs with `modality`
+    and `name`, and a column per measure; lists with `<field>__min` and `<field>__max` where samples have several
+    items) and `fates` (ordinal, fate, rule, failing, reason, items_dropped, duplicate_of, similarity and the
+    margins).
     """
 
     @property
@@ -145,6 +158,9 @@ class RunLike(Protocol):
 
     def text(self, ordinal: int) -> str | None:
         """The sample's first text, or None where it has none."""
+
+    def document(self, ordinal: int) -> Sequence[Item]:
+        """All items of the sample in their order, their media readable; SampleError or StorageError where gone."""
 
 
 def quoted(name: str) -> str:

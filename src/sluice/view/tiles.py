@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from sluice.codec import tiff_page
 from sluice.codec.thumbnail import thumbnail
 from sluice.errors import SampleError, StorageError
+from sluice.sample import Media
 from sluice.view import number
 from sluice.view.html import Html, element, isolated
 from sluice.view.picks import Pick
@@ -21,8 +23,13 @@ class Tiles:
 
     def __init__(self, run: RunLike, budget_bytes: int = BUDGET_BYTES) -> None:
         self._run = run
-        self._left = budget_bytes
+        self._left = self._whole = budget_bytes
         self._made: dict[int, tuple[bytes, int, int] | str] = {}
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of thumbnails made so far."""
+        return self._whole - self._left
 
     def tile(self, pick: Pick, *lines: Any, cls: str = "", words: bool = False) -> Html:
         """A figure of one sample with its key, further caption lines and the beginning of its text."""
@@ -37,6 +44,13 @@ class Tiles:
         made = self._made.get(pick.ordinal)
         if made is None:
             made = self._made[pick.ordinal] = self._make(pick.ordinal)
+        return self._image(made, f"picture of sample {pick.key}")
+
+    def picture(self, media: Media, alt: str, max_side_px: int) -> Html:
+        """One picture of a document; where it cannot be shown, why."""
+        return self._image(_thumbnail(media, max_side_px), alt)
+
+    def _image(self, made: tuple[bytes, int, int] | str, alt: str) -> Html:
         if isinstance(made, str):
             return element("div", made, cls="no-face")
         data, width, height = made
@@ -44,7 +58,6 @@ class Tiles:
             return element("div", "left out to keep this page small", cls="no-face")
         self._left -= len(data)
         source = "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
-        alt = f"picture of sample {pick.key}"
         return element("img", src=source, alt=alt, width=width, height=height, decoding="async")
 
     def _make(self, ordinal: int) -> tuple[bytes, int, int] | str:
@@ -68,6 +81,17 @@ class Tiles:
         except (SampleError, StorageError):
             return None
         return clipped(text, 90) if text else None
+
+
+def _thumbnail(media: Media, max_side_px: int) -> tuple[bytes, int, int] | str:
+    try:
+        encoded = media.read()
+        page = encoded if media.page is None else tiff_page(encoded, media.page)
+        return thumbnail(page, max_side_px=max_side_px)
+    except SampleError as error:
+        return f"no preview: {error.reason}"
+    except StorageError:
+        return "no preview: the source is out of reach"
 
 
 def clipped(text: str, most: int) -> str:
