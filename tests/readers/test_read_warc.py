@@ -121,6 +121,7 @@ DEFLATE = ("Content-Encoding", "deflate")
         (_chunked(BODY)[:-5], [HTML, CHUNKED]),
         ("<p>Grüße".encode("latin-1"), [("Content-Type", 'text/html; charset="ISO-8859-1"')]),
     ],
+    ids=range(10),  # bodies hold the time at which they were packed
 )
 def test_encodings_are_undone(tmp_path: Path, body: bytes, header: list[tuple[str, str]]) -> None:
     assert told(of(tmp_path, record(http(body, *header)), "a.warc")) == ["Grüße"]

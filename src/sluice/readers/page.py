@@ -200,6 +200,7 @@ def _is_unseen(element: Element) -> bool:
 
 _ALPHABETS = (0x12000, 0x13000, 0x14400)  # cuneiform, Egyptian and Anatolian hieroglyphs
 _LETTERS = 500
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # HTML may hold them, lxml sets none
 _MARKED_PICTURE = "https://picture.invalid/{}.jpg"  # a name that never resolves (RFC 6761)
 
 
@@ -235,7 +236,7 @@ def _mark(block: Block, number: int, first: int) -> None:
     text = getattr(element, part)
     blank = len(text) - len(text.lstrip())
     code = chr(first + number // _LETTERS) + chr(first + number % _LETTERS)
-    setattr(element, part, text[:blank] + code + text[blank:])
+    setattr(element, part, _NOT_IN_XML.sub(" ", text[:blank] + code + text[blank:]))
 
 
 def _numbers(text: str, first: int) -> set[int]:
