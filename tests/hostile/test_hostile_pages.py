@@ -82,10 +82,8 @@ def test_limits_on_bytes_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("content", BOTH)
 def test_ten_thousand_pictures(tmp_path: Path, content: Content) -> None:
-    body = "".join(
-        f"<p>A paragraph, number {k}, of a long list of pictures.<img src=http://a.example/{k}.jpg>"
-        for k in range(10_000)
-    )
+    paragraph = "<p>A paragraph, number {0}, of a long list of pictures.<img src=http://a.example/{0}.jpg>"
+    body = "".join(paragraph.format(k) for k in range(10_000))
     sample = read(tmp_path, body, content)
     assert [item.fields["url"] for _, item in sample.of("image")] == [
         f"http://a.example/{k}.jpg" for k in range(10_000)
