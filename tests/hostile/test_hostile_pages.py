@@ -96,7 +96,8 @@ def test_nothing_is_fetched_and_no_entity_is_looked_up(tmp_path: Path) -> None:
     with serving() as server:
         server.answers["/x"] = Answer(b"fetched")
         body = f"""<?xml version="1.0"?><!DOCTYPE html SYSTEM "{server.url}/x" [<!ENTITY a SYSTEM "{server.url}/x">
-            <!ENTITY b SYSTEM "file://{tmp_path}/secret.txt"><!ENTITY c "&b;&b;"><!ENTITY % d SYSTEM "{server.url}/x"> %d;]>
+            <!ENTITY b SYSTEM "file://{tmp_path}/secret.txt"><!ENTITY c "&b;&b;">
+            <!ENTITY % d SYSTEM "{server.url}/x"> %d;]>
             <html xmlns:xi="http://www.w3.org/2001/XInclude"><head><link rel=stylesheet href="{server.url}/x">
             <script src="{server.url}/x"></script><meta http-equiv=refresh content="0;url={server.url}/x"></head>
             <body><p>seen &a; &b; &c; <xi:include href="file://{tmp_path}/secret.txt" parse="text"/></p>
