@@ -28,3 +28,7 @@ def test_items_named_by_their_place_are_a_document(
     modalities: list[str], names: list[str], document: bool
 ) -> None:
     assert is_document(modalities, names) is document
+
+
+def test_items_without_a_name_are_no_document_s() -> None:
+    assert not is_document(["image", "text"], [None, None])
