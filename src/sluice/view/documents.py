@@ -21,8 +21,8 @@ MOST_ITEMS, FIRST, LAST = 12, 5, 3
 """A longer document is shown by its first and last items, besides what it lost."""
 MOST_LOST = 24
 """Items shown of those that one document lost; the rest are counted."""
-_HEAD, _TAIL = 480, 160
-"""Characters of a long text that are shown."""
+_HEAD, _TAIL, _LEAST_CUT = 480, 160, 240
+"""Characters of a long text that are shown, and the least that is worth leaving out."""
 
 
 def section(run: RunLike, tiles: Tiles, shelves: Sequence[Shelf]) -> Html:
@@ -38,7 +38,8 @@ def _shelf(shelf: Shelf, reader: _Reader) -> Html:
     head = element(
         "h3", shelf.title, element("small", f" {number.count(shelf.total)} {noun}.{more}"), cls="shelf"
     )
-    return join(head, *(reader.article(document) for document in shelf.documents))
+    articles = (reader.article(document) for document in shelf.documents)
+    return join(head, element("div", *articles, cls="documents"))
 
 
 class _Reader:
@@ -70,7 +71,7 @@ class _Reader:
             else f"{number.count(lost)} items"
         )
         if document.fate == "kept":
-            sentence = join(f"Kept without {of}.") if lost else join(f"Kept whole: {_contents(items)}.")
+            sentence = join("Kept without ", of, ": ", _by_rule(document), ".") if lost else _whole(items)
         else:
             why = [element("b", isolated(document.rule)), *self._of_the_whole(document)]
             if document.reason:
@@ -78,7 +79,7 @@ class _Reader:
             if document.twin:
                 why.append(join("of ", isolated(document.twin)))
             sentence = join(
-                "Duplicate by " if document.fate == "duplicate" else "Dropped by ", _dotted(why), "."
+                "Duplicate by " if document.fate == "duplicate" else "Dropped by ", _listed(why), "."
             )
             if lost:
                 sentence = join(sentence, f" It had lost {of} before.")
@@ -154,12 +155,12 @@ class _Reader:
             if self._modality(name) == document.modalities[at] and name in document.values
         ]
         if lost is None:
-            return element("aside", _dotted(values), cls="why seen") if values else None
+            return element("aside", _listed(values), cls="why seen") if values else None
         what = "left out" if lost.fate == "failed" else lost.fate
         named = [element("b", isolated(lost.rule))] if lost.rule else []
         reason = [isolated(lost.reason)] if lost.reason else []
         return element(
-            "aside", element("span", what, cls="fate"), _dotted([*named, *values, *reason]), cls="why"
+            "aside", element("span", what, cls="fate"), _listed([*named, *values, *reason]), cls="why"
         )
 
     def _value(self, name: str, value: Any) -> Html:
@@ -188,11 +189,27 @@ def shown_places(count: int, lost: Sequence[int]) -> list[int]:
 def excerpt(text: str) -> Html:
     """A text with its line breaks; of a long one the beginning and the end."""
     text = text.strip()
-    if len(text) <= _HEAD + _TAIL + 80:
+    if len(text) <= _HEAD + _TAIL + _LEAST_CUT:
         return isolated(text)
-    left = len(text) - _HEAD - _TAIL
-    gap = element("span", f" … {number.count(left)} characters … ", cls="cut")
-    return join(isolated(text[:_HEAD].rstrip()), gap, isolated(text[-_TAIL:].lstrip()))
+    head = text[:_HEAD].rpartition(" ")[0] or text[:_HEAD]
+    tail = text[-_TAIL:].partition(" ")[2] or text[-_TAIL:]
+    gap = f" … {number.count(len(text) - len(head) - len(tail))} characters … "
+    return join(isolated(head), element("span", gap, cls="cut"), isolated(tail))
+
+
+def _whole(items: Sequence[Item]) -> Html:
+    return join(f"Kept whole: {_contents(items)}.")
+
+
+def _by_rule(document: Document) -> Html:
+    """How many items each rule took."""
+    counts: dict[str, int] = {}
+    for lost in document.lost.values():
+        what = lost.rule or lost.reason or "unreadable"
+        counts[what] = counts.get(what, 0) + 1
+    return _listed(
+        [join(element("b", isolated(what)), f" {number.count(n)}") for what, n in counts.items()], ", "
+    )
 
 
 def _gap(document: Document, items: Sequence[Item], places: Sequence[int]) -> Html:
@@ -215,8 +232,8 @@ def _contents(items: Iterable[Item]) -> str:
     )
 
 
-def _dotted(parts: Sequence[Html]) -> Html:
-    return join(*(piece for k, part in enumerate(parts) for piece in ((" · ", part) if k else (part,))))
+def _listed(parts: Sequence[Html], between: str = " · ") -> Html:
+    return join(*(piece for k, part in enumerate(parts) for piece in ((between, part) if k else (part,))))
 
 
 def _is_picture(item: Item) -> bool:
