@@ -135,9 +135,9 @@ class _Reader:
         said = next((item.fields[n] for n in ("caption", "alt", "title") if item.fields.get(n)), None)
         caption = element("span", isolated(clipped(str(said), 140)), cls="said") if said else None
         cls = f"lost {lost.fate}" if lost else None
-        return element(
-            "figure", face, element("figcaption", caption, self._note(document, at, lost)), cls=cls
-        )
+        note = self._note(document, at, lost)
+        figure = element("div", face, cls="face"), element("figcaption", caption, note)
+        return element("figure", *figure, cls=cls)
 
     def _words(self, item: Item) -> Html:
         try:
