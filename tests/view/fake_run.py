@@ -15,6 +15,7 @@ from PIL import Image
 
 from sluice.codec.image import decode
 from sluice.errors import SampleError
+from sluice.sample import Item, Media
 from sluice.view.source import Atom, FieldInfo, RuleInfo
 
 HOSTILE_KEY = "a\"><script>document.title='owned'</script>'\u202egpj.exe"
@@ -80,6 +81,9 @@ class FakeRun:
         fates = _judged(samples)
         self._connection = duckdb.connect()
         sample_rows = [{k: v for k, v in s.items() if k not in ("reason", "dhash")} for s in samples]
+        for row in sample_rows:
+            items = self.document(row["ordinal"])
+            row["items"] = [{"modality": item.modality, "name": item.name} for item in items]
         self._connection.register("samples", pa.Table.from_pylist(sample_rows))
         self._connection.register("fates", pa.Table.from_pylist(fates, schema=_FATES))
         self.summary = {**_summary(samples, fates), **self.summary}
@@ -92,6 +96,10 @@ class FakeRun:
 
     def text(self, ordinal: int) -> str | None:
         return self.texts.get(ordinal)
+
+    def document(self, ordinal: int) -> tuple[Item, ...]:
+        image = Item("image", name="jpg", media=Media(data=self.pictures[ordinal][1] or b""))
+        return (image, Item("text", name="txt", text=self.texts.get(ordinal, "")))
 
 
 _FATES = pa.schema(
@@ -206,4 +214,94 @@ def _summary(samples: list[dict[str, Any]], fates: list[dict[str, Any]]) -> dict
                   {"name": "select", "seconds": 0.12, "items": len(samples)},
                   {"name": "write", "seconds": 0.5, "items": counts["kept"]}],
         "cost": [{"operator": "image_sharpness", "seconds": 1.1}, {"operator": "image_exposure", "seconds": 0.3}],
+    }  # fmt: skip
+
+
+DOCUMENT_RULES = (
+    RuleInfo("narrow", "image_width_px < 200", (), ("image_width_px",)),
+    RuleInfo("terse", "text_word_count < 3", (), ("text_word_count",)),
+    RuleInfo("few", "sample_text_count >= 2", (), ("sample_text_count",)),
+    RuleInfo("all(image_width_px >= 100)", "all(image_width_px >= 100)", (), ("image_width_px",)),
+    RuleInfo("seen before", "dedup by text_minhash, similarity 0.8"),
+)
+DOCUMENT_FIELDS = {
+    "image_width_px": FieldInfo("px", "", "number", "Width of the picture.", "image"),
+    "text_word_count": FieldInfo("words", "", "number", "Words.", "text"),
+    "sample_text_count": FieldInfo("texts", "", "number", "Texts of a document."),
+}
+
+
+@dataclass
+class FakeDocument:
+    """One document and what became of it; `lost` are (item, rule, fate, reason)."""
+
+    key: str
+    items: tuple[Item, ...]
+    fate: str = "kept"
+    rule: str | None = None
+    reason: str | None = None
+    lost: tuple[tuple[int, str | None, str, str | None], ...] = ()
+    duplicate_of: int | None = None
+
+
+class DocumentRun:
+    """Serves a report of documents from memory; without `told` its fates say nothing of items."""
+
+    def __init__(self, documents: list[FakeDocument], *, told: bool = True) -> None:
+        self.documents = documents
+        self.name, self.lock_text = "documents", "sluice: 0.1.0\n"
+        self.rules, self.fields = DOCUMENT_RULES, DOCUMENT_FIELDS
+        self.summary: dict[str, Any] = {
+            "read": len(documents),
+            "failures": {},
+            "by_rule": {},
+            "output": "curated/",
+        }
+        fates = ("kept", "dropped", "duplicate", "failed")
+        self.summary |= {fate: sum(d.fate == fate for d in documents) for fate in fates}
+        self._connection = duckdb.connect()
+        samples = [_document_row(k, d) for k, d in enumerate(documents)]
+        schema = pa.schema(_DOCUMENT_COLUMNS)
+        self._connection.register("samples", pa.Table.from_pylist(samples, schema))
+        columns = _FATES.append(pa.field("items_dropped", _LOST)) if told else _FATES
+        rows = [
+            {"ordinal": k, "fate": d.fate, "rule": d.rule, "reason": d.reason, "duplicate_of": d.duplicate_of,
+             "failing": [], "items_dropped": [dict(zip(_LOST_NAMES, each, strict=True)) for each in d.lost] or None}
+            for k, d in enumerate(documents)
+        ]  # fmt: skip
+        self._connection.register("fates", pa.Table.from_pylist(rows, schema=columns))
+
+    def query(self, sql: str, *params: Any) -> pa.Table:
+        return self._connection.sql(sql, params=list(params)).to_arrow_table()
+
+    def picture(self, ordinal: int) -> bytes | None:
+        found = (i.media.read() for i in self.document(ordinal) if i.modality == "image" and i.media)
+        return next(found, None)
+
+    def text(self, ordinal: int) -> str | None:
+        return next((i.text for i in self.document(ordinal) if i.modality == "text"), None)
+
+    def document(self, ordinal: int) -> tuple[Item, ...]:
+        return self.documents[ordinal].items
+
+
+_LOST_NAMES = ("item", "rule", "fate", "reason")
+_LOST = pa.list_(
+    pa.struct([("item", pa.int32()), ("rule", pa.string()), ("fate", pa.string()), ("reason", pa.string())])
+)
+_DOCUMENT_COLUMNS = [
+    ("ordinal", pa.int64()), ("id", pa.string()), ("key", pa.string()), ("size_bytes", pa.int64()),
+    ("items", pa.list_(pa.struct([("modality", pa.string()), ("name", pa.string())]))),
+    ("image_width_px", pa.list_(pa.int64())), ("text_word_count", pa.list_(pa.int64())),
+    ("sample_text_count", pa.int64()),
+]  # fmt: skip
+
+
+def _document_row(ordinal: int, document: FakeDocument) -> dict[str, Any]:
+    texts = [len((i.text or "").split()) for i in document.items if i.modality == "text"]
+    return {
+        "ordinal": ordinal, "id": f"{ordinal:032x}", "key": document.key, "size_bytes": 1,
+        "items": [{"modality": i.modality, "name": i.name} for i in document.items],
+        "image_width_px": [i.fields.get("width") for i in document.items if i.modality == "image"],
+        "text_word_count": texts, "sample_text_count": len(texts),
     }  # fmt: skip

@@ -72,8 +72,8 @@ class ParquetReader:
             if self.source.names is None and not file.path.lower().endswith((".parquet", ".pq")):
                 continue
             try:
-                with self._open(file) as opened:
-                    groups = _groups(opened.metadata)
+                with self.opened(file) as opened:
+                    groups = row_groups(opened.metadata)
             except (ReadError, StorageError):
                 yield Slice((file,), samples=1, size_bytes=file.size)
                 continue
@@ -83,8 +83,8 @@ class ParquetReader:
         """The samples of a slice. Rows of a damaged row group fail one by one, other groups are read."""
         file = part.files[0]
         try:
-            with self._open(file) as opened:
-                for row, batch, k in self._rows(part, opened):
+            with self.opened(file) as opened:
+                for row, batch, k in self.rows(part, opened):
                     if rows is None or row - part.start in rows:
                         yield self._sample(file.path, row, batch, k)
         except ReadError as error:
@@ -92,17 +92,17 @@ class ParquetReader:
         except StorageError as error:
             yield failed_sample(file.path, file.path, part.first_row, "file not readable", str(error))
 
-    def _rows(self, part: Slice, opened: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch | str, int]]:
+    def rows(self, part: Slice, opened: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch | str, int]]:
         """Row, its batch and its place there; for a row that is lost, why, in place of the batch."""
         file, first = part.files[0], 0
-        for group, (count, size) in enumerate(_groups(opened.metadata)):
+        for group, (count, size) in enumerate(row_groups(opened.metadata)):
             begin, last = max(first, part.start), first + count
             end = last if part.stop is None else min(last, part.stop)
             if begin < end:
                 cursor = self._at(file, group, first, begin)
                 if cursor is None:
                     rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES * count // max(size, 1)))
-                    batches = self._open(file).iter_batches(rows, row_groups=[group], use_threads=False)
+                    batches = self.opened(file).iter_batches(rows, row_groups=[group], use_threads=False)
                     cursor = _Cursor(file, group, first, batches)
                 yield from _until(cursor, begin, end)
                 self._cursor = cursor if end < last else None
@@ -118,7 +118,8 @@ class ParquetReader:
         )
         return known if fits else None
 
-    def _open(self, file: FileStat) -> pq.ParquetFile:
+    def opened(self, file: FileStat) -> pq.ParquetFile:
+        """The file, opened; `ReadError` where it is none, or lacks a column that the recipe names."""
         place = self.source.locate(file)
         try:
             source = place.url if place.is_local else place.open()
@@ -166,7 +167,7 @@ def _until(cursor: _Cursor, begin: int, end: int) -> Iterator[tuple[int, pa.Reco
     yield from ((row, trouble, 0) for row in range(done, end))
 
 
-def _groups(metadata: pq.FileMetaData) -> list[tuple[int, int]]:
+def row_groups(metadata: pq.FileMetaData) -> list[tuple[int, int]]:
     """Rows and uncompressed bytes of every row group."""
     found = (metadata.row_group(g) for g in range(metadata.num_row_groups))
     return [(group.num_rows, group.total_byte_size) for group in found]

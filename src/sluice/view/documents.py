@@ -48,6 +48,7 @@ class _Reader:
     def __init__(self, run: RunLike, tiles: Tiles) -> None:
         self._run, self._tiles = run, tiles
         self._fields = {rule.name: rule.fields for rule in run.rules}
+        self._texts = {rule.name: rule.text for rule in run.rules if rule.text != rule.name}
 
     def article(self, document: Document) -> Html:
         """One document under its key and its fate."""
@@ -73,7 +74,8 @@ class _Reader:
         if document.fate == "kept":
             sentence = join("Kept without ", of, ": ", _by_rule(document), ".") if lost else _whole(items)
         else:
-            why = [element("b", isolated(document.rule)), *self._of_the_whole(document)]
+            why = [element("b", isolated(document.rule)), *self._text_of(document.rule)]
+            why += self._of_the_whole(document)
             if document.reason:
                 why.append(join(document.reason))
             if document.twin:
@@ -84,6 +86,9 @@ class _Reader:
             if lost:
                 sentence = join(sentence, f" It had lost {of} before.")
         return element("p", sentence, cls="effect")
+
+    def _text_of(self, rule: str) -> list[Html]:
+        return [element("code", isolated(self._texts[rule]))] if rule in self._texts else []
 
     def _of_the_whole(self, document: Document) -> list[Html]:
         """The values of the document as a whole that its rule looks at."""

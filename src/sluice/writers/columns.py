@@ -91,23 +91,35 @@ def renamed(fields: Mapping[str, Any], taken: Container[str]) -> dict[str, Any]:
 
 
 def typed_columns(
-    rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    types: Mapping[str, pa.DataType] | None = None,
+    *,
+    hints: Mapping[str, pa.DataType] | None = None,
+    nulls: bool = False,
 ) -> dict[str, pa.Array]:
     """Fields as columns. Values that fit no common type go, by row, as JSON into `FIELDS_COLUMN`.
 
-    With `types` the columns are those, whatever the rows hold.
+    With `types` the columns are those, whatever the rows hold; `hints` are types of some that need not be found
+    out. With `nulls` a value that is there and null goes to that column too, so that it is told from none.
     """
-    names = list(types) if types is not None else list(dict.fromkeys(n for row in rows for n in row))
+    wanted = types if types is not None else hints or {}
+    names = (
+        list(types)
+        if types is not None
+        else list(dict.fromkeys([*wanted, *(n for row in rows for n in row)]))
+    )
     columns: dict[str, pa.Array] = {}
     left: list[dict[str, Any]] = [{} for _ in rows]
-    if types is not None:
-        for k, row in enumerate(rows):
+    for k, row in enumerate(rows):
+        if types is not None:
             left[k] = {n: v for n, v in row.items() if n not in types and v is not None}
+        if nulls:
+            left[k] |= {n: None for n, v in row.items() if v is None}
     for name in names:
         if name == FIELDS_COLUMN:
             continue
         values = [row.get(name) for row in rows]
-        column = _column(values, types[name] if types is not None else None)
+        column = _column(values, wanted.get(name))
         kept = column.to_pylist()
         misfits = [k for k, v in enumerate(values) if repr(kept[k]) != repr(v)]
         if misfits:
