@@ -124,7 +124,7 @@ def test_dropped_documents_say_by_which_rule_and_what_it_saw(page: str) -> None:
     lone = article(page, "lone")
     assert "Dropped by few · sample_text_count >= 2 · sample_text_count 1 texts ." in lone
     slim = article(page, "slim")
-    assert "Dropped by all(image_width_px >= 100)." in slim
+    assert "Dropped by all(image_width_px >= 100) ." in slim
     assert re.search(r"\* image_width_px 90 px .*\* image_width_px 330 px", slim), (
         "what the rule saw, at each picture"
     )
