@@ -354,7 +354,7 @@ def test_a_step_that_is_off_is_no_step_until_it_is_turned_on() -> None:
         "source: x\n"
         "steps:\n"
         "- keep: {rule: a > 1, off: true}\n"
-        "- measure: {operators: [image_sharpness], off: true}\n"
+        "- measure: {operators: image_sharpness, off: true}\n"
         "- keep: b > 1\n"
     )
     assert loads(text) == loads("source: x\nsteps: [{keep: b > 1}]")

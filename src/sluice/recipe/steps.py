@@ -201,7 +201,7 @@ class Measure(Step):
     def _listed(cls, data: Any) -> Any:
         whole = data if cls._is_whole(data) else {"operators": data}
         if isinstance(whole["operators"], str | dict):
-            whole = {"operators": [whole["operators"]]}
+            whole = {**whole, "operators": [whole["operators"]]}
         return whole
 
     def placed(self, position: Callable[[tuple[str | int, ...]], Position]) -> Self:
