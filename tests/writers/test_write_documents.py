@@ -320,6 +320,9 @@ def test_images_by_reference_are_read_again(tmp_path: Path) -> None:
     assert [Path(r["path"]).read_bytes()[r["byte_offset"] :][: r["byte_size"]] for r in refs] == [
         jpeg(n) for n in range(3)
     ]
+    assert [s.notes[0].reason for s in all_of(tmp_path / "out")] == ["unsafe path"] * 3
+    again = all_of(tmp_path / "out", settings={"references": str(tmp_path / "src")})
+    assert [told(s)[:2] for s in again] == [told(s)[:2] for s in all_of(tmp_path / "src", format=WDS)]
 
 
 def test_rows_that_make_no_document_fail_alone(tmp_path: Path) -> None:

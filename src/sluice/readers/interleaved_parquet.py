@@ -34,7 +34,21 @@ RESERVED = (*REQUIRED, "content_type", "text_content", "binary_content", "source
 
 _MODALITIES = frozenset({"text", "metadata", "other", *MEDIA_MODALITIES})
 
-Cells = tuple[pa.RecordBatch, int]
+
+class _Rows:
+    """A batch with all of its columns but the bytes as Python lists, made once."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        names = batch.schema.names
+        self.columns = {
+            n: batch.column(at).to_pylist() for at, n in enumerate(names) if n != "binary_content"
+        }
+        self.bytes = batch.column(names.index("binary_content")) if "binary_content" in names else None
+        plain = [f for f in batch.schema if f.name not in (*RESERVED, FIELDS_COLUMN)]
+        self.types = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in plain}
+
+
+Cells = tuple[_Rows, int]
 """A batch and the place of one row in it."""
 
 
@@ -53,7 +67,8 @@ class InterleavedParquetReader:
     A document is a run of rows with one `sample_id`; one whose rows stand in several places fails as a whole.
     Its row is its number within the file. Items stand in the order of their positions. Columns that are not the
     format's belong to the items, those of a metadata row (position −1) to the sample. Bytes that a row does not
-    hold are looked for by its `source_ref`, among the files of the source, and compared before use.
+    hold are looked for by its `source_ref`, among the files of the source and below the folder `references`, and
+    compared before use.
     """
 
     format: ClassVar[str] = "interleaved-parquet"
@@ -61,15 +76,18 @@ class InterleavedParquetReader:
     refines: ClassVar[str] = "parquet"
     addressable = False
 
-    def __init__(self, source: Location, *, columns: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, source: Location, *, columns: dict[str, str] | None = None, references: str | None = None
+    ) -> None:
         if columns:
             raise UsageError("the columns of interleaved Parquet have fixed names", fix="remove `columns:`")
         self.source = Source.of(source)
         self._table = ParquetReader(source)
-        self._references = References()
+        self._root = Location(references) if references else None
+        self._references = References(self._root)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_references": References()}
+        return {**self.__dict__, "_references": References(self._root)}
 
     @classmethod
     def claims(cls, source: Source, file: FileStat) -> bool:
@@ -220,9 +238,11 @@ def _in_order(cells: list[Cells]) -> list[Cells]:
 
 
 def _value(cell: Cells, name: str) -> Any:
-    batch, k = cell
-    at = batch.schema.get_field_index(name)
-    return None if at < 0 else batch.column(at)[k].as_py()
+    rows, k = cell
+    if name == "binary_content":
+        return None if rows.bytes is None else rows.bytes[k].as_py()
+    column = rows.columns.get(name)
+    return None if column is None else column[k]
 
 
 def _text(cell: Cells, name: str) -> str | None:
@@ -232,27 +252,24 @@ def _text(cell: Cells, name: str) -> str | None:
 
 def _fields(cell: Cells) -> Fields:
     """What the row has beside the format's columns; what fitted no column of ours comes back to its own names."""
-    batch, k = cell
-    values = {
-        f.name: v
-        for at, f in enumerate(batch.schema)
-        if f.name not in RESERVED and (v := batch.column(at)[k].as_py()) is not None
-    }
-    left = leftover_fields(values.pop(FIELDS_COLUMN, None))
-    types = {
-        f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type
-        for f in batch.schema
-        if f.name not in (*RESERVED, FIELDS_COLUMN)
-    }
-    return Fields(values | left, types)
+    rows, k = cell
+    values = {name: v for name in rows.types if (v := rows.columns[name][k]) is not None}
+    left = leftover_fields(rows.columns[FIELDS_COLUMN][k]) if FIELDS_COLUMN in rows.columns else {}
+    return Fields(values | left, rows.types)
 
 
 def _together(rows: Iterator[tuple[int, pa.RecordBatch | str, int]]) -> Iterator[list[Any]]:
     """The cells of each run of rows with one id; rows that are lost are the reason why, each alone."""
     run: list[Any] = []
     current: object = None
+    source, shown = None, None
     for _, batch, k in rows:
-        cell = batch if isinstance(batch, str) else (batch, k)
+        if isinstance(batch, str):
+            cell: Any = batch
+        else:
+            if shown is None or batch is not source:
+                source, shown = batch, _Rows(batch)
+            cell = (shown, k)
         identity = object() if isinstance(cell, str) else _text(cell, "sample_id")
         if run and identity != current:
             yield run

@@ -30,6 +30,9 @@ SLICE_BYTES = 256 << 20
 LONGEST_JSON = 64 << 20
 """Bytes of one document's JSON that are held in memory; a larger one fails."""
 
+KNOWN_SHARDS = 16
+"""Shards whose index is remembered: 300 KB each, for shards of 1 GB."""
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 """Extensions that are tried, in this order, after the name of a document whose images name no member."""
 
@@ -85,10 +88,10 @@ class InterleavedWebDatasetReader:
         self.source = Source.of(source)
         self.settings = DocumentSettings(sample_id_field, tuple(per_image_fields), tuple(per_text_fields))
         self.image_member_field, self.missing_image = image_member_field, missing_image
-        self._known: tuple[FileStat, TarIndex] | None = None
+        self._known: dict[FileStat, TarIndex] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_known": None}
+        return {**self.__dict__, "_known": {}}
 
     @classmethod
     def claims(cls, source: Source, file: FileStat) -> bool:
@@ -143,9 +146,11 @@ class InterleavedWebDatasetReader:
         if place.is_local and not is_compressed(file.path):
             with place.open() as opened:
                 blocks = FileBlocks(opened.fileno(), place.url)
-                if self._known is None or self._known[0] != file:
-                    self._known = (file, TarIndex.of(blocks))
-                yield _Shard(file, place, blocks, self._known[1], addressed=True)
+                if file not in self._known:
+                    if len(self._known) >= KNOWN_SHARDS:
+                        del self._known[next(iter(self._known))]
+                    self._known[file] = TarIndex.of(blocks)
+                yield _Shard(file, place, blocks, self._known[file], addressed=True)
             return
         with whole_file(place) as (spooled, broken):
             yield _Shard(file, place, spooled, TarIndex.of(spooled, broken), addressed=False)

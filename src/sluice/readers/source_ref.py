@@ -72,9 +72,10 @@ def _number(value: Mapping[str, Any], name: str) -> int | None:
 
 
 class References:
-    """Finds what references name, among the files of the source only; remembers the last tar's index."""
+    """Finds what references name, among the files of the source and below `root`; remembers the last tar's index."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Location | None = None) -> None:
+        self._root = root
         self._known: tuple[str, TarIndex] | None = None
 
     def find(self, ref: SourceRef, origin: Origin) -> Media:
@@ -85,7 +86,7 @@ class References:
         one is wrong.
         """
         page = ref.page or None
-        place, size = _place(ref.path, origin)
+        place, size = _place(ref.path, origin, self._root)
         if not is_tar(ref.path):
             return _range(ref, place, size, page)
         if is_compressed(ref.path):
@@ -132,14 +133,14 @@ class References:
         return Media(size=len(data), data=data, page=page)
 
 
-def _place(path: str, origin: Origin) -> tuple[Location, int | None]:
-    """The file and its size; a path is one beside the table, or an absolute one below the source's root."""
-    root = origin.root.url.rstrip("/") + "/"
-    local = path.removeprefix(root) if path.startswith(root) else path
-    folder = origin.path.rpartition("/")[0]
-    base = Origin(
-        origin.root, "table" if path.startswith(root) else f"{folder}/table" if folder else "table", 0
-    )
+def _place(path: str, origin: Origin, other: Location | None) -> tuple[Location, int | None]:
+    """The file and its size; a path is one beside the table, or an absolute one below the source's root or `other`."""
+    base, local = origin, path
+    for root in (origin.root, other):
+        prefix = root.url.rstrip("/") + "/" if root is not None else ""
+        if root is not None and path.startswith(prefix):
+            base, local = Origin(root, "table", 0), path.removeprefix(prefix)
+            break
     media, trouble = find_beside(str(PurePosixPath(local)), base)
     if media is None:
         raise ReadError(*(trouble or ("file missing", path)))

@@ -160,6 +160,16 @@ def _header(block: bytes) -> tuple[int, bytes] | None:
     return size, block[156:157]
 
 
+def plain_member(block: bytes, start: int) -> Member | None:
+    """The file that an ordinary ustar header stands for, where it says all by itself; None for any other block."""
+    if len(block) < BLOCK or block[156:157] != b"0" or block[257:263] != b"ustar\0" or block[345]:
+        return None
+    header = _header(block)
+    if header is None or block[124] & 0x80:
+        return None
+    return Member(readable_name(block[:100].split(b"\0", 1)[0]), start, start + BLOCK, header[0])
+
+
 def _number(field: bytes) -> int | None:
     """A number field: octal digits, or big-endian binary where the first bit is set (GNU)."""
     if field[0] & 0x80:

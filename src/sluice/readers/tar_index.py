@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sluice.readers.blocks import Blocks
 from sluice.readers.groups import key_hash
-from sluice.readers.tar import Member, tar_members
+from sluice.readers.tar import BLOCK, Member, plain_member, tar_members
 from sluice.sample.members import is_unsafe
 
 AMBIGUOUS = "duplicate member"
@@ -79,5 +79,9 @@ class TarIndex:
 
 def member_at(blocks: Blocks, start: int) -> Member | None:
     """The file member whose headers begin at `start`, read from them; None where there is no such header."""
+    block = blocks.at(start, BLOCK)
+    plain = plain_member(block, start)
+    if plain is not None:
+        return plain
     member = next(tar_members(blocks, start), None)
     return member if member is not None and member.kind == "file" else None

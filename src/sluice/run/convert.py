@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from sluice.errors import UsageError
-from sluice.readers import Reader, open_reader
+from sluice.readers import Reader, Slice, open_reader
 from sluice.run.apart import refuse_inside
 from sluice.run.progress import Progress
 from sluice.sample import Sample
@@ -79,9 +79,10 @@ def convert(
     writer = open_writer(out, to, **(settings or {}))
     out.is_writable()
     done = Converted()
-    total = _total(reader)
+    parts = list(reader.slices())
+    total = _total(parts)
     with Progress(total, label="convert", quiet=quiet) as progress:
-        feed = _Feed(_readable(reader, done), shard_size, shard_samples)
+        feed = _Feed(_readable(reader, parts, done), shard_size, shard_samples)
         told = 0
         while feed.more():
             result = writer.write_shard(done.shards, feed.shard(), None)
@@ -101,18 +102,18 @@ def _refuse_mixing(place: Location, out: Location) -> None:
     refuse_inside(place, out)
 
 
-def _total(reader: Reader) -> int | None:
+def _total(parts: Sequence[Slice]) -> int | None:
     """How many samples there are, where listing tells; it also shows early that the source is empty."""
-    counts = [part.samples for part in reader.slices()]
+    counts = [part.samples for part in parts]
     if not counts:
         raise UsageError("the source is empty", fix="check the path or the pattern")
     return None if None in counts else sum(c or 0 for c in counts)
 
 
-def _readable(reader: Reader, done: Converted) -> Iterator[Sample]:
+def _readable(reader: Reader, parts: Sequence[Slice], done: Converted) -> Iterator[Sample]:
     """All samples under keys of their own; what cannot be read at all is counted here."""
     taken: set[str] = set()
-    for part in reader.slices():
+    for part in parts:
         stem = PurePosixPath(part.files[0].path).name.partition(".")[0]
         for sample in reader.read(part):
             done.read += 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,7 +21,7 @@ from sluice.writers.columns import check_embeddings, measures, renamed, typed_co
 from sluice.writers.files import HashedFile, hashed
 from sluice.writers.protocol import ShardResult
 
-GROUP_BYTES = 64 << 20
+GROUP_BYTES = 16 << 20
 GROUP_ROWS = 10_000
 
 SCHEMA: dict[str, pa.DataType] = {
@@ -42,7 +44,7 @@ class InterleavedParquetWriter:
     """`00000.parquet` with one row an item; a document's measures stand in its metadata row.
 
     A document's rows stand together, positions from 0, metadata at −1; row groups hold whole documents, up to
-    64 MB or 10,000 rows. `images: reference` writes where an image lies (`source_ref`) instead of its bytes
+    16 MB or 10,000 rows. `images: reference` writes where an image lies (`source_ref`) instead of its bytes
     where it lies in a file; `embeddings` says how vectors go into the metadata rows.
     """
 
@@ -149,7 +151,11 @@ def _row(modality: str, position: int, fields: Mapping[str, Any], **known: Any) 
 
 
 class _Rows:
-    """Gathers rows into row groups of whole documents; the first group settles the types of other columns."""
+    """Gathers rows into row groups of whole documents; the first group settles the types of other columns.
+
+    One group is encoded and written, by a thread of its own that holds no lock of Python's, while the next one's
+    images are read.
+    """
 
     def __init__(self, file: HashedFile) -> None:
         self._file = file
@@ -157,6 +163,8 @@ class _Rows:
         self._bytes = 0
         self._schema: pa.Schema | None = None
         self._parquet: pq.ParquetWriter | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
 
     def add(self, key: str, rows: list[dict[str, Any]]) -> None:
         """Take in one document."""
@@ -170,16 +178,26 @@ class _Rows:
         """Write what is left."""
         if self._rows or self._parquet is None:
             self._flush()
+        self._wait()
 
     def close(self) -> None:
-        """Finish the file's footer."""
+        """Finish the file's footer, once nothing is being written any more."""
+        self._thread.shutdown()
         if self._parquet is not None:
             self._parquet.close()
 
+    def _wait(self) -> None:
+        if self._written is not None:
+            self._written.result()
+
     def _flush(self) -> None:
         columns = {
-            name: pa.array([row.get(name) for row in self._rows], kind) for name, kind in SCHEMA.items()
+            name: pa.array([row.get(name) for row in self._rows], kind)
+            for name, kind in SCHEMA.items()
+            if name != "binary_content"
         }
+        columns["binary_content"] = _joined([row.get("binary_content") for row in self._rows])
+        columns = {name: columns[name] for name in SCHEMA}
         passed = [_passing(row[""]) for row in self._rows]
         if self._schema is None:
             found = typed_columns(passed, hints=self._hints(), nulls=True)
@@ -202,7 +220,10 @@ class _Rows:
                 write_statistics=told,
                 store_schema=True,
             )
-        self._parquet.write_table(table, row_group_size=max(1, len(self._rows)))
+        self._wait()
+        self._written = self._thread.submit(
+            self._parquet.write_table, table, row_group_size=max(1, len(self._rows))
+        )
         self._rows, self._bytes = [], 0
 
     def _hints(self) -> dict[str, pa.DataType]:
@@ -216,3 +237,12 @@ class _Rows:
 
 def _passing(fields: Mapping[str, Any]) -> dict[str, Any]:
     return renamed({name: v for name, v in fields.items() if name not in _OWN}, SCHEMA)
+
+
+def _joined(values: Sequence[bytes | None]) -> pa.Array:
+    """The values as one array, by one copy of their bytes (Arrow's own way takes each value apart)."""
+    sizes = np.fromiter((0 if v is None else len(v) for v in values), np.int64, len(values))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    there = np.packbits([v is not None for v in values], bitorder="little")
+    buffers = [pa.py_buffer(there), pa.py_buffer(offsets), pa.py_buffer(b"".join(v for v in values if v))]
+    return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
