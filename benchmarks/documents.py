@@ -28,7 +28,22 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = "the lake lay still and no boat moved before the wind had come back from the hills".split()
+WORDS = (
+    "the",
+    "lake",
+    "lay",
+    "still",
+    "and",
+    "no",
+    "boat",
+    "moved",
+    "before",
+    "wind",
+    "came",
+    "back",
+    "from",
+    "hills",
+)
 BOTH = """
 source: {{path: {source}, format: interleaved-webdataset}}
 steps:
