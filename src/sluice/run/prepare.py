@@ -169,7 +169,7 @@ def _column_locks(resolved: Plan) -> Iterator[ColumnLock]:
                 operator=instance.spec.name,
                 version=instance.spec.version,
                 fingerprint=instance.fingerprint,
-                settings=dict(instance.settings),
+                settings={**instance.settings, **({"over": instance.over} if instance.over else {})},
                 libraries=_libraries(instance),
                 models=models_of(instance),
             )

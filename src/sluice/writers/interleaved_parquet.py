@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -196,7 +197,7 @@ class _Rows:
             for name, kind in SCHEMA.items()
             if name != "binary_content"
         }
-        columns["binary_content"] = _joined([row.get("binary_content") for row in self._rows])
+        columns["binary_content"] = _uncopied([row.get("binary_content") for row in self._rows])
         columns = {name: columns[name] for name in SCHEMA}
         passed = [_passing(row[""]) for row in self._rows]
         if self._schema is None:
@@ -239,10 +240,15 @@ def _passing(fields: Mapping[str, Any]) -> dict[str, Any]:
     return renamed({name: v for name, v in fields.items() if name not in _OWN}, SCHEMA)
 
 
-def _joined(values: Sequence[bytes | None]) -> pa.Array:
-    """The values as one array, by one copy of their bytes (Arrow's own way takes each value apart)."""
-    sizes = np.fromiter((0 if v is None else len(v) for v in values), np.int64, len(values))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    there = np.packbits([v is not None for v in values], bitorder="little")
-    buffers = [pa.py_buffer(there), pa.py_buffer(offsets), pa.py_buffer(b"".join(v for v in values if v))]
-    return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
+def _uncopied(values: Sequence[bytes | None]) -> pa.ChunkedArray:
+    """The values as a column, each a chunk of its own around the bytes as they are: nothing is copied."""
+    chunks: list[pa.Array] = []
+    for there, group in groupby(values, lambda value: value is not None):
+        if not there:
+            chunks.append(pa.nulls(sum(1 for _ in group), pa.large_binary()))
+            continue
+        for value in group:
+            assert value is not None
+            ends = pa.py_buffer(np.array([0, len(value)], np.int64))
+            chunks.append(pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(value)]))
+    return pa.chunked_array(chunks, pa.large_binary())

@@ -57,8 +57,7 @@ class InterleavedWebDatasetWriter:
         """Write shard `index`; each file appears whole or not at all, the table after its tar."""
         intake, name = Intake(referred=True, pages=True), f"{index:05d}.tar"
         rows = json_rows(measures(fields, "none")) if self.fields_in_json else None
-        with hashed(self.output / name) as file:
-            tar = TarStream(file)
+        with hashed(self.output / name) as file, TarStream(file) as tar:
             for position, sample, found in intake(samples):
                 document = _laid_out(sample, found)
                 for member, data in document.members:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 from sluice.writers.files import HashedFile
 
 BLOCK = 512
@@ -16,12 +18,24 @@ _CONSTANT = sum(_MODE_OWNER) + sum(_MTIME) + sum(_MAGIC) + 8 * ord(" ")
 
 
 class TarStream:
-    """A tar being written to `file` in pieces of exactly 1 MB, through one buffer used again and again."""
+    """A tar being written to `file` in pieces of exactly 1 MB, through two buffers used in turn.
+
+    One piece is hashed and written, by a thread of its own, while the next is filled. A context: at its end
+    nothing is being written any more.
+    """
 
     def __init__(self, file: HashedFile) -> None:
         self._file = file
-        self._held = memoryview(bytearray(_PIECE))
+        self._held, self._other = memoryview(bytearray(_PIECE)), memoryview(bytearray(_PIECE))
         self._used = self._written = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[int] | None = None
+
+    def __enter__(self) -> TarStream:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown()
 
     def add(self, name: str, data: bytes) -> int:
         """Append a member; returns the offset of its body."""
@@ -35,6 +49,7 @@ class TarStream:
         """Write the end-of-archive mark."""
         self._put(_END)
         self._flush()
+        self._wait()
 
     def _put(self, data: bytes) -> None:
         done, size = 0, len(data)
@@ -47,9 +62,15 @@ class TarStream:
                 self._flush()
 
     def _flush(self) -> None:
-        self._file.write(self._held[: self._used])
+        self._wait()
+        self._writing = self._thread.submit(self._file.write, self._held[: self._used])
+        self._held, self._other = self._other, self._held
         self._written += self._used
         self._used = 0
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
 
 
 def header(name: str, size: int) -> bytes:

@@ -47,8 +47,7 @@ class WebDatasetWriter:
         intake, places = Intake(), _Places()
         rows = json_rows(measures(fields, "none")) if self.fields_in_json else None
         name = f"{index:05d}.tar"
-        with hashed(self.output / name) as file:
-            tar = TarStream(file)
+        with hashed(self.output / name) as file, TarStream(file) as tar:
             for position, sample, found in intake(samples):
                 ours = {n: json_value(v) for n, v in sample.fields.items()}
                 ours |= rows[position] if rows else {}
