@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _state: dict[str, float | None] = {"limit_mb": None, "base_rss_mb": None}
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_KEPT_BYTES = 32 << 20
+
+
+def reuse_memory() -> None:
+    """Keep freed memory of up to 32 MB at hand for the next picture, where the system's allocator is glibc's.
+
+    It would give a decoded picture's megabyte back to the kernel and ask for the same, zeroed anew, a millisecond
+    later: 300 page faults a picture, a sixth of the CPU time of a pass over JPEGs of 640 x 480.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another allocator
+        return
+    for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+        mallopt(option, _KEPT_BYTES)
 
 
 def limit_memory(memory_mb: int | None) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from sluice.errors import SluiceError
 from sluice.run.engine import Beat, WorkerLimits, rest
-from sluice.run.memory import base_rss_mb, limit_memory, peak_rss_mb, rss_mb
+from sluice.run.memory import base_rss_mb, limit_memory, peak_rss_mb, reuse_memory, rss_mb
 
 ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -83,6 +83,7 @@ def main(link: Connection, beat: Beat, said: Inherited, limits: WorkerLimits) ->
     try:
         job = link.recv()
         _single_threaded()
+        reuse_memory()
         apply_codec_limits(limits)
         job.open()
     except EOFError:
