@@ -39,7 +39,7 @@ class JsonlReader:
             if self.source.names is not None or file.path.lower().endswith((".jsonl", ".ndjson")):
                 try:
                     with self.source.locate(file).open() as opened:
-                        yield from _cut(file, opened)
+                        yield from line_slices(file, opened)
                 except (ReadError, StorageError):
                     yield Slice((file,), size_bytes=file.size)
 
@@ -49,7 +49,7 @@ class JsonlReader:
         try:
             with self.source.locate(file).open() as opened:
                 opened.seek(part.start)
-                for row, (line, text) in enumerate(_lines(opened, part.start, part.stop)):
+                for row, (line, text) in enumerate(lines(opened, part.start, part.stop)):
                     if rows is None or row in rows:
                         yield self._sample(file.path, part.first_row + line, text)
         except ReadError as error:
@@ -92,7 +92,7 @@ def _refuse_lone_surrogates(value: dict[str, Any]) -> None:
         raise ReadError("malformed JSON", "nested too deeply") from error
 
 
-def _lines(opened: BinaryIO, start: int, stop: int | None) -> Iterator[tuple[int, bytes | None]]:
+def lines(opened: BinaryIO, start: int, stop: int | None) -> Iterator[tuple[int, bytes | None]]:
     """Number (from 0) and bytes of each line that is not blank; None for one that is too long."""
     position, number = start, 0
     while stop is None or position < stop:
@@ -114,7 +114,8 @@ def _lines(opened: BinaryIO, start: int, stop: int | None) -> Iterator[tuple[int
         number += 1
 
 
-def _cut(file: FileStat, opened: BinaryIO) -> Iterator[Slice]:
+def line_slices(file: FileStat, opened: BinaryIO) -> Iterator[Slice]:
+    """Byte ranges of whole lines, cut after 1,000 samples or 256 MB."""
     start = row = samples = 0
     for line, (begin, end, blank) in enumerate(_spans(opened)):
         if samples >= SLICE_LINES or (samples and end - start > SLICE_BYTES):
