@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,8 +21,9 @@ from sluice.recipe.load import loads
 from sluice.run import run
 from sluice.run.convert import convert
 from sluice.sample import Item, Media, Sample
+from sluice.sample.fields import Fields, types_of
 from sluice.storage import Location
-from sluice.writers import open_writer
+from sluice.writers import obelics, open_writer
 from sluice.writers.protocol import ShardResult
 
 
@@ -282,3 +285,88 @@ def test_convert_to_chats_and_back(tmp_path: Path, data_dir: Path) -> None:
     assert len(first) == 6
     assert [s.items[1].fields["role"] for s in first] == ["human"] * 6
     assert len(read(tmp_path / "c")) == 6
+
+
+# obelics
+
+
+@st.composite
+def interleaved(draw: Any) -> DocumentBuilder:
+    """A document of texts and images, with fields of their own."""
+    build = DocumentBuilder()
+    build.metadata()
+    names = st.sampled_from(["alt", "role", "source", "größe"])
+    for _ in range(draw(st.integers(1, 5))):
+        own = draw(st.dictionaries(names, JSON, max_size=2))
+        kind = draw(st.sampled_from(["text", "bytes", "url"]))
+        if kind == "text":
+            build.text(draw(st.just("") | TEXTS), own)
+        elif kind == "bytes":
+            build.medium("image", "image/png", in_hand(draw(st.binary(max_size=9))), own, extension="png")
+        else:
+            build.medium("image", "image/png", None, own | {"url": draw(URLS)})
+    return build
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_obelics_comes_back(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+    keys = data.draw(KEYS)
+    samples = []
+    for key in keys:
+        columns = {"n": data.draw(st.integers(0, 100)), "day": date(2024, 1, 2), "key": "x"}
+        typed = Fields(
+            {**data.draw(st.dictionaries(st.sampled_from(["source", "model"]), JSON)), **columns},
+            {"n": pa.int8(), "day": pa.date32(), "key": pa.string()},
+        )
+        samples.append(data.draw(interleaved()).sample(f"id-{key}", key, typed))
+    result = write(folder / "a", "obelics", samples)
+    assert (result.samples, result.failed) == (len(samples), {})
+    again = read(folder / "a", format="obelics")
+    assert [told(s) for s in again] == [told(s) for s in samples]
+    assert all(types_of(s.fields)["n"] == pa.int8() for s in again)
+    write(folder / "b", "obelics", again)
+    table, other = (pq.read_table(folder / name / "00000.parquet") for name in "ab")
+    assert table.equals(other)
+
+
+def test_obelics_as_others_read_it(tmp_path: Path) -> None:
+    build = DocumentBuilder()
+    build.text("one")
+    build.medium("image", "image/png", None, {"url": "https://a.example/x.png", "alt": "A"})
+    build.medium("image", "image/png", in_hand(b"x"), {"src": "s"})
+    measured = pa.table({"id": ["i"], "key": ["k"], "text_length": [3]})
+    write(tmp_path, "obelics", [build.sample("i", "k", {"url": "u"})], measured)
+    assert pq.read_table(tmp_path / "00000.parquet").drop_columns("source_fields").to_pylist() == [
+        {
+            "sample_id": "k",
+            "images": [
+                None, {"bytes": None, "path": "https://a.example/x.png"}, {"bytes": b"x", "path": "2.png"},
+            ],
+            "texts": ["one", None, None],
+            "metadata": '[null, {"alt_text": "A"}, {"src": "s"}]',
+            "general_metadata": '{"url": "u"}',
+            "text_length": 3,
+        }
+    ]  # fmt: skip
+    assert detect_format(str(tmp_path)) == "obelics"
+
+
+def test_obelics_holds_texts_and_images_alone(tmp_path: Path) -> None:
+    build = DocumentBuilder()
+    build.medium("video", "video/mp4", in_hand(b"x"))
+    samples = [document("a", key="1"), build.sample("i", "v", {}), lost(), document("b", key="2")]
+    result = write(tmp_path, "obelics", samples)
+    assert (result.samples, result.failed) == (2, {1: "an item that the format cannot hold", 2: "no bytes"})
+    assert [s.key for s in read(tmp_path, format="obelics")] == ["1", "2"]
+
+
+def test_obelics_in_many_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obelics, "GROUP_ROWS", 2)
+    samples = [document(str(k), key=str(k)) for k in range(5)]
+    table = pa.table({"id": list("01234"), "key": list("01234"), "n": range(5)})
+    write(tmp_path, "obelics", [samples[0], None, *samples[2:]], table)
+    assert pq.ParquetFile(tmp_path / "00000.parquet").num_row_groups == 2
+    again = read(tmp_path, format="obelics")
+    assert [(s.key, s.fields["n"]) for s in again] == [("0", 0), ("2", 2), ("3", 3), ("4", 4)]

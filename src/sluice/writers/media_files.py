@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +46,10 @@ class MediaFiles:
         return f"{self.folder}/{path}"
 
 
-def content(found: Sequence[Body]) -> list[Body]:
-    """The items that are read in order. `ReadError` for one that is neither text nor a medium, or has no bytes."""
+def content(found: Sequence[Body], media: Container[str] = MEDIA_MODALITIES) -> list[Body]:
+    """The items that are read in order. `ReadError` for one that is neither text nor such a medium, or has no bytes."""
     items = [body for body in found if body.item.modality != "metadata"]
-    strange = next((b for b in items if b.item.modality not in ("text", *MEDIA_MODALITIES)), None)
+    strange = next((b for b in items if b.item.modality != "text" and b.item.modality not in media), None)
     if strange is not None:
         raise ReadError("an item that the format cannot hold", f"{strange.name!r} is {strange.item.modality}")
     lost = next((b for b in items if b.item.modality != "text" and not _is_there(b)), None)
@@ -71,21 +71,27 @@ def text_of(body: Body) -> str:
 
 
 def further_keys(
-    sample: Sample, found: Sequence[Body], measured: Mapping[str, Any], ours: Container[str]
+    sample: Sample, found: Sequence[Body], measured: Mapping[str, Any], ours: Collection[str]
 ) -> dict[str, Any]:
     """The sample's fields and measures as keys of an object; one whose name is taken is called `source_…`."""
-    known = {**_metadata(found), **sample.fields}
-    measures = {name: value for name, value in measured.items() if value is not None}
+    measures = {n: v for n, v in measured.items() if v is not None}
+    known = {**own_metadata(found), **sample.fields}
+    passed = free_names(known, {*ours, *measures}) | free_names(measures, ours)
+    return {name: json_value(value) for name, value in passed.items()}
+
+
+def free_names(fields: Mapping[str, Any], taken: Container[str]) -> dict[str, Any]:
+    """The fields, one whose name is taken called `source_…`."""
     passed = {}
-    for name, value in known.items():
+    for name, value in fields.items():
         free = name
-        while free in ours or free in measures or (free != name and free in known):
+        while free in taken or (free != name and free in fields):
             free = f"source_{free}"
-        passed[free] = json_value(value)
-    return passed | {f"source_{n}" if n in ours else n: json_value(v) for n, v in measures.items()}
+        passed[free] = value
+    return passed
 
 
-def _metadata(found: Sequence[Body]) -> dict[str, Any]:
+def own_metadata(found: Sequence[Body]) -> dict[str, Any]:
     """What metadata items of their own hold: a `.json` beside a picture."""
     known: dict[str, Any] = {}
     for body in found:
