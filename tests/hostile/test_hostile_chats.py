@@ -191,3 +191,33 @@ def test_objects_of_any_shape_are_documents_or_failures(tmp_path: Path, value: A
     (tmp_path / "c.json").write_text(json.dumps([value]))
     (sample,) = read(tmp_path / "c.json")
     assert bool(sample.items) != any(note.kind == "read" for note in sample.notes)
+
+
+# token documents
+
+
+def line(text: Any, **more: Any) -> bytes:
+    return json.dumps({"id": "a", "text": text, **more}).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (line("<__dj__image>" * 10_000, images=["https://a.example/x.jpg"] * 10_000), "a"),
+        (line("<__dj__image>" * 80_000, images=["x"] * 3), "read: markers without media"),
+        (line("<|__dj__eoc|>" * 100_001), "read: too many items"),
+        (line("<__dj__image" * 80_000), "a"),
+        (line("x", images=["x"] * 100_001), "read: too many items"),
+        (line(["x"]), "read: text of another type"),
+        (line("x")[:-3], "read: malformed JSON"),
+        (b"[1]", "read: not a JSON object"),
+        (b"\xff\xfe", "read: not UTF-8"),
+        (b'{"text": ' + b"[" * 100_000, "read: malformed JSON"),
+        (line("\ud800"), "read: not Unicode text"),
+    ],
+    ids=range(11),
+)
+def test_token_documents(tmp_path: Path, data: bytes, expected: str) -> None:
+    begin = time.process_time()
+    assert outcomes(tmp_path / "c.jsonl", data + b"\n" + line("x"), "data-juicer") == [expected, "a"]
+    assert time.process_time() - begin < 10

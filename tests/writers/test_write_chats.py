@@ -370,3 +370,77 @@ def test_obelics_in_many_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert pq.ParquetFile(tmp_path / "00000.parquet").num_row_groups == 2
     again = read(tmp_path, format="obelics")
     assert [(s.key, s.fields["n"]) for s in again] == [("0", 0), ("2", 2), ("3", 3), ("4", 4)]
+
+
+# data-juicer
+
+
+@st.composite
+def chunked(draw: Any) -> DocumentBuilder:
+    """A document of chunks in which no two texts are neighbours; the last one may have no end."""
+    build = DocumentBuilder()
+    build.metadata()
+    ends = draw(st.lists(st.just(True), max_size=3)) + [False] * draw(st.booleans())
+    for number, ended in enumerate(ends or [False]):
+        own = {"chunk": number} if ended else {}
+        was_text = False
+        shape = draw(st.lists(st.booleans(), min_size=not ended, max_size=4))
+        if not shape:
+            build.text("", own)
+        for is_text in shape:
+            if is_text and not was_text:
+                build.text(draw(TEXTS), own)
+            else:
+                medium(draw, build, own)
+            was_text = is_text and not was_text
+    return build
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_token_documents_come_back(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+    samples = [data.draw(chunked()).sample(f"id-{key}", key, data.draw(FIELDS)) for key in data.draw(KEYS)]
+    result = write(folder / "a", "data-juicer", samples)
+    assert (result.samples, result.failed) == (len(samples), {})
+    again = read(folder / "a" / "00000.jsonl", format="data-juicer")
+    assert [told(s) for s in again] == [told(s) for s in samples]
+    write(folder / "b", "data-juicer", again)
+    assert (folder / "a" / "00000.jsonl").read_bytes() == (folder / "b" / "00000.jsonl").read_bytes()
+
+
+def test_token_documents_of_other_sources(tmp_path: Path) -> None:
+    table = pa.table({"id": ["i"], "key": ["k"], "text_length": [3]})
+    write(tmp_path, "data-juicer", [document("a", "b", b"1", "c", url="u", images=2)], table)
+    assert json.loads((tmp_path / "00000.jsonl").read_text()) == {
+        "id": "k",
+        "text": "a\nb<__dj__image>c",
+        "images": ["media/00000/k.2.png"],
+        "url": "u",
+        "source_images": 2,
+        "text_length": 3,
+    }
+    assert detect_format(str(tmp_path)) == "data-juicer"
+
+
+@pytest.mark.parametrize("token", ["<__dj__image>", "<__dj__audio>", "<|__dj__eoc|>"])
+def test_a_token_in_a_text_is_refused(tmp_path: Path, token: str) -> None:
+    samples = [document(b"1", "x", key="1"), document(f"see {token}", key="2"), document(b"2", key="3")]
+    result = write(tmp_path, "data-juicer", samples)
+    assert (result.samples, result.failed) == (2, {1: "text contains a token"})
+
+
+def test_from_one_format_to_the_others(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.png").write_bytes(png())
+    text = "<__dj__image> A cat. <|__dj__eoc|>and <__dj__image>"
+    line = {"id": "x", "text": text, "images": ["a.png", "https://a.example/b.png"], "meta": {"src": "s"}}
+    (source / "d.jsonl").write_text(json.dumps(line))
+    convert(str(source / "d.jsonl"), str(tmp_path / "o"), to="obelics", quiet=True)
+    convert(str(tmp_path / "o"), str(tmp_path / "d"), to="data-juicer", quiet=True)
+    (again,) = [json.loads(row) for row in (tmp_path / "d" / "00000.jsonl").read_text().splitlines()]
+    assert again == line | {"images": ["media/00000/x.0.png", "https://a.example/b.png"]}
+    convert(str(tmp_path / "d"), str(tmp_path / "l"), to="llava", quiet=True)
+    (value,) = objects(tmp_path / "l")
+    assert [turn["value"] for turn in value["conversations"]] == ["<image> A cat. <image>", "and "]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sluice.errors import ReadError
 from sluice.readers.documents import MOST_ITEMS, DocumentBuilder
+from sluice.readers.media_lists import MediaLists
 from sluice.readers.named_media import NamedMedia, address_of
 from sluice.readers.table import Origin
 from sluice.sample import Sample, sample_id
@@ -42,11 +43,11 @@ def chat(value: Mapping[str, Any], origin: Origin, media: NamedMedia) -> Sample:
     name = next((n for n, *_ in _TURNS if isinstance(value.get(n), list)), None)
     if name is None:
         raise ReadError("not a chat", "neither `conversations` nor `messages` is a list")
-    making = _Making(_lists(value), list(_turns(value[name], name)), origin, media)
+    making = _Making(MediaLists(value, _LISTS), list(_turns(value[name], name)), origin, media)
     identity = value.get("id")
     named = isinstance(identity, str | int) and not isinstance(identity, bool) and identity != ""
     key = str(identity) if named else origin.fallback_key
-    taken = {name, *making.named, *(("id",) if named else ())}
+    taken = {name, *making.lists.names, *(("id",) if named else ())}
     fields = {n: v for n, v in value.items() if n not in taken}
     return making.build().sample(sample_id(origin.path, key, origin.row), key, fields)
 
@@ -60,25 +61,17 @@ class _Turn:
     more: Mapping[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Making:
-    """One chat under way: the media that its lists name wait for their markers."""
+    """One chat under way."""
 
-    lists: Mapping[str, list[Any]]
+    lists: MediaLists
     turns: list[_Turn]
     origin: Origin
     media: NamedMedia
-    waiting: dict[str, deque[Any]] = field(default_factory=dict)
-
-    @property
-    def named(self) -> list[str]:
-        """The keys that list media."""
-        return list(self.lists)
 
     def build(self) -> DocumentBuilder:
         """All items, in order."""
-        for name, found in self.lists.items():
-            self.waiting.setdefault(_LISTS[name], deque()).extend((name, v) for v in found)
         turns = [(turn, self._parts(turn)) for turn in self.turns]
         self._settle(turns)
         total = sum(max(1, len(parts)) for _, parts in turns)
@@ -92,7 +85,7 @@ class _Making:
                 if modality == "text":
                     build.text(content, own)
                     continue
-                address, more = (content, fields) if content is not None else self._next(modality)
+                address, more = (content, fields) if content is not None else self.lists.next(modality)
                 self.media.add(build, modality, address, self.origin, _free(more) | own)
         return build
 
@@ -101,54 +94,21 @@ class _Making:
             return [(what, piece or None, {}) for what, piece in cut(turn.content or "", CHAT_MARKERS)]
         if not isinstance(turn.content, list):
             raise ReadError("content of another type", f"a {type(turn.content).__name__}")
-        listed = {m: what for m, what in CHAT_MARKERS.items() if what in self.waiting}
+        listed = {m: what for m, what in CHAT_MARKERS.items() if what in self.lists.counts}
         return _placed([_part(each) for each in turn.content], listed)
 
     def _settle(self, turns: list[tuple[_Turn, Parts]]) -> None:
         """See to it that each medium has one marker: those without any stand first, all else is refused."""
-        marks = {
-            modality: sum(
-                what == modality and content is None for _, parts in turns for what, content, _ in parts
-            )
-            for modality in ("image", "video", "audio")
-        }
-        waiting = {modality: len(self.waiting.get(modality, ())) for modality in marks}
-        if (
-            waiting["video"]
-            and not marks["video"]
-            and not waiting["image"]
-            and marks["image"] == waiting["video"]
-        ):
+        marks = Counter(what for _, parts in turns for what, content, _ in parts if content is None)
+        videos = self.lists.counts["video"]
+        if videos and marks["image"] == videos and not (marks["video"] or self.lists.counts["image"]):
             _as_videos(turns)  # LLaVA-NeXT marks videos with `<image>`
-            marks |= {"image": 0, "video": marks["image"]}
-        for modality, there in waiting.items():
-            if marks[modality] > there:
-                raise ReadError("markers without media", f"{marks[modality]} of {modality}, {there} given")
-            if 0 < marks[modality] < there:
-                raise ReadError("media without markers", f"{there} of {modality}, {marks[modality]} markers")
-        first: Parts = [(m, None, {}) for m, there in waiting.items() if not marks[m] for _ in range(there)]
+            marks |= Counter(video=marks.pop("image"))
+        first: Parts = [(modality, None, {}) for modality in self.lists.settle(marks)]
         if first and not turns:
             raise ReadError("no turns", "media, and no one who says anything")
         if first:
             turns[0][1][:0] = first
-
-    def _next(self, modality: str) -> tuple[str, Mapping[str, Any]]:
-        name, value = self.waiting[modality].popleft()
-        return address_of(value, name)
-
-
-def _lists(value: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The media that each of the object's keys lists; one alone is a list of one, null is none."""
-    found = {}
-    for name in _LISTS:
-        given = value.get(name)
-        if given is not None:
-            found[name] = given if isinstance(given, list) else [given]
-            if len(found[name]) > MOST_ITEMS:
-                raise ReadError(
-                    "too many items", f"`{name}` has {len(found[name]):,}, more than {MOST_ITEMS:,}"
-                )
-    return found
 
 
 def _turns(turns: list[Any], name: str) -> Iterator[_Turn]:
