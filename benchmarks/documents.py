@@ -101,7 +101,9 @@ def timed(call: Callable[[], Any]) -> float:
 def report_conversion(folder: Path, work: Path, rounds: int) -> None:
     """Tar to Parquet and back, in turn with `cp` of the same bytes."""
     from sluice.run.convert import convert
+    from sluice.run.memory import reuse_memory
 
+    reuse_memory()  # as the command line does
     found: dict[str, list[float]] = {"cp": [], "tar to Parquet": [], "Parquet to tar": []}
     cpu: dict[str, list[float]] = {name: [] for name in found}
 

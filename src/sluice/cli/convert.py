@@ -72,7 +72,9 @@ def command(
     when samples could not be converted, with the list.
     """
     from sluice.run.convert import convert
+    from sluice.run.memory import reuse_memory
 
+    reuse_memory()
     to = to or _FORMATS.get(PurePosixPath(dst.rstrip("/")).suffix.lower(), "webdataset")
     done = convert(
         src,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -103,7 +104,7 @@ class ParquetReader:
                 if cursor is None:
                     rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES * count // max(size, 1)))
                     batches = self.opened(file).iter_batches(rows, row_groups=[group], use_threads=False)
-                    cursor = _Cursor(file, group, first, batches)
+                    cursor = _Cursor(file, group, first, _ahead(batches))
                 yield from _until(cursor, begin, end)
                 self._cursor = cursor if end < last else None
             first = last
@@ -150,6 +151,15 @@ class ParquetReader:
         except (ValueError, OverflowError, pa.ArrowException) as error:
             detail = f"{path}, row {row}: {' '.join(str(error).split())[:200]}"
             return failed_sample(path, key, row, "value not readable", detail)
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, each decoded while the one before it is used; Arrow needs no lock of Python's for it."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, batches, None)
+            yield batch
 
 
 def _until(cursor: _Cursor, begin: int, end: int) -> Iterator[tuple[int, pa.RecordBatch | str, int]]:
