@@ -13,10 +13,11 @@ LONGEST_ELEMENT = 64 << 20
 _WINDOW = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _GAP = re.compile(rb"[\s,]*+")
-_TOKEN = re.compile(
-    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL
-)  # a lone quote: its end is not here yet
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_PLAIN = rb'[^"\[\]{}]++'
+_STRING = re.compile(_TEXT, re.DOTALL)
+# What holds no open bracket: strings, what stands between them, and objects without others inside, whole.
+_FLAT = re.compile(rb"(?:%b|%b|\{(?:%b|%b)*+\})*+" % (_PLAIN, _TEXT, _PLAIN, _TEXT), re.DOTALL)
 _SCALAR = re.compile(rb"[^\s,\]]++")
 
 
@@ -121,14 +122,13 @@ def _end(data: bytes, at: int) -> int:
 
 def _closing(data: bytes, at: int) -> int:
     depth = 0
-    for token in _TOKEN.finditer(data, at):
-        head = data[token.start()]
-        if head in b"{[":
-            depth += 1
-        elif head in b"}]":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-        elif token.end() - token.start() == 1:
+    while True:
+        flat = _FLAT.match(data, at)
+        at = flat.end() if flat and depth else at
+        head = data[at : at + 1]
+        if not head or head == b'"':  # a quote here has no end within these bytes
             return -1
-    return -1
+        depth += 1 if head in b"{[" else -1
+        at += 1
+        if depth == 0:
+            return at
