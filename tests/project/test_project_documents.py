@@ -92,6 +92,14 @@ def test_the_readme_can_be_followed_from_top_to_bottom(tmp_path: Path) -> None:
         side = 280 + 20 * n
         noise = Image.effect_noise((side, side), 40 + 30 * n)
         noise.save(tmp_path / f"photos/{n}.png")
+    (tmp_path / "pages").mkdir()
+    Image.effect_noise((300, 300), 60).save(tmp_path / "pages/lake.png")
+    prose = "".join(
+        f"<p>The lake lay still on day {n}, and no boat moved before the wind came.</p>" for n in range(9)
+    )
+    (tmp_path / "pages/a.html").write_text(
+        f"<html><body><article>{prose}<img src='lake.png'></article></body></html>"
+    )
     (tmp_path / "recipe.yaml").write_text(_blocks("README.md", "yaml")[0])
     (tmp_path / "script.py").write_text(_blocks("README.md", "python")[0])
     lines = [line for block in _blocks("README.md", "console") for line in block.splitlines()]
