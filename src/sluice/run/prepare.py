@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -141,12 +142,8 @@ def _source_fields(samples: list[Sample]) -> dict[str, FieldType]:
 
 def _multiple(samples: list[Sample]) -> dict[str, bool]:
     """Modalities of which a sample seen has several items; others are not known yet."""
-    return {
-        item.modality: True
-        for sample in samples
-        for item in sample.items
-        if len(sample.of(item.modality)) > 1
-    }
+    counts = [Counter(item.modality for item in sample.items) for sample in samples]
+    return {modality: True for found in counts for modality, count in found.items() if count > 1}
 
 
 def _lock(recipe: Recipe, resolved: Plan, units: tuple[Unit, ...]) -> Lock:

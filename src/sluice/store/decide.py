@@ -40,6 +40,9 @@ def decide(
     connection = table.connect()
     fates = _start(connection, len(table), item_errors)
     view = view_of(table, rules.values(), fields or {})
+    if fates.dropped_items:
+        # What a header said of an unreadable image is nothing that a rule may count.
+        view = without(view, table, fates.dropped_items, connection)
     for number, step in enumerate(steps[:upto]):
         if isinstance(step, Keep):
             # Rules that see the same items are judged in one query.

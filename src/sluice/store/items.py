@@ -45,13 +45,16 @@ def drop_items(
 
 
 def without(view: View, table: Table, lost: ItemsGone, connection: Any) -> View:
-    """The view without some items, all of one modality."""
-    modality = next(key[0] for items in lost.values() for key in items)
+    """The view without some items."""
+    for modality in sorted({key[0] for items in lost.values() for key in items}):
+        view = _without(view, table, modality, lost, connection)
+    return view
+
+
+def _without(view: View, table: Table, modality: str, lost: ItemsGone, connection: Any) -> View:
+    places = [[k for of, k in items if of == modality] for items in lost.values()]
     lists = pa.table(
-        {
-            "ordinal": pa.array(lost, pa.int64()),
-            "__lost": pa.array([[k for _, k in items] for items in lost.values()], pa.list_(pa.int64())),
-        }
+        {"ordinal": pa.array(lost, pa.int64()), "__lost": pa.array(places, pa.list_(pa.int64()))}
     )
     # A table and not a registered view, which other connections to the database would not see; known by what it
     # holds, so that a question asked again adds none.
