@@ -38,8 +38,13 @@ def served_device(instances: Iterable[Instance]) -> str | None:
     A GPU: its memory holds a model once, not once a worker. On a CPU workers share the weights as they are, by
     mapping the same files.
     """
+    return served(device for i in instances for each in i.closure() for device in _devices(each))
+
+
+def served(classes: Iterable[str]) -> str | None:
+    """As `served_device`, of the classes (`device_class`) of the devices that models are asked to run on."""
     switch = os.environ.get(_SWITCH, "")
-    found = {device.partition(" ")[0] for i in instances for each in i.closure() for device in _devices(each)}
+    found = {device.partition(" ")[0] for device in classes}
     if switch == "off" or not found:
         return None
     if "cuda" in found:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluice.errors import MissingError, PlanError
-from sluice.model.pretrained import pretrained
-from sluice.model.runner import Forward
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.errors import Declined, MissingError, PlanError
+from sluice.model.device import device_class, device_of, dtype_of
+from sluice.model.files import digest, find
+from sluice.model.pretrained import config, pretrained
+from sluice.model.runner import BatchSize, Forward, Load, Runner
+from sluice.model.tokens import Tokens, answered
+from sluice.operator.instance import library_version
 
 Pool = Callable[[Any, Any], Any]
 """From states [batch, length, size] and mask [batch, length, 1] (both float) to vectors [batch, size]."""
@@ -80,6 +87,66 @@ def token_states(path: str, *, device: str, dtype: Any, kind: str = "AutoModel")
         return model(**inputs).last_hidden_state
 
     return forward
+
+
+class T5States:
+    """The states of a text's tokens in T5's encoder, without those of padding: what generators are conditioned on.
+
+    `model` is a path or name; texts are cut at `max_tokens`. Results are half precision, whatever the precision
+    the model runs in. `marks` is all that they depend on beside the texts. Raises MissingError where the model or a
+    library is not on this machine; the model is loaded when the first texts come.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        max_tokens: int = 512,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: BatchSize = None,
+    ) -> None:
+        self._model, self._limit = model, max_tokens
+        self._folder = str(find(model))
+        self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
+        self._opened: tuple[Tokens, Runner] | None = None
+
+    @property
+    def device(self) -> str:
+        """The class of the device that it runs on, as `device_class` has it."""
+        return device_class(self._runs_on["device"])
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The model's digest, device, precision, limit, and the libraries' versions."""
+        dtype = dtype_of(self._runs_on["dtype"], device_of(self._runs_on["device"]))
+        versions = (f"{name} {library_version(name)}" for name in ("torch", "transformers", "tokenizers"))
+        return (digest(self._model), self.device, dtype, str(self._limit), *versions)
+
+    def __call__(self, texts: Sequence[str]) -> list[NDArray[np.float16]]:
+        """For each text its states [tokens, size]; a blank one has none [0, size]."""
+        if not texts:
+            return []
+        tokens, runner = self._open()
+        rows = [tokens(text) for text in texts]
+        found = answered(rows, runner)
+        states = []
+        for row, result in zip(rows, found, strict=True):
+            if isinstance(row, Declined) or isinstance(result, Declined):
+                states.append(np.zeros((0, self._size), np.float16))
+            else:
+                states.append(result[row["attention_mask"].astype(bool)].astype(np.float16))
+        return states
+
+    @property
+    def _size(self) -> int:
+        return int(config(self._folder)["d_model"])
+
+    def _open(self) -> tuple[Tokens, Runner]:
+        if self._opened is None:
+            load = Load("sluice.model.text_encoder:token_states", self._folder, (("kind", "T5EncoderModel"),))
+            self._opened = Tokens(self._folder, limit=self._limit), Runner(load, **self._runs_on).open()
+        return self._opened
 
 
 def _pooling(found: dict[str, Any]) -> str:

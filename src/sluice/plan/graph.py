@@ -88,6 +88,8 @@ def plan(
         needs.add(number, step)
     for number, instance in mappers.measures:
         needs.take(number, instance, str(recipe.steps[number].at))
+    if recipe.write is not None and recipe.write.partition_by is not None:
+        needs.need(len(recipe.steps), recipe.write.partition_by, "write.partition_by")
     if recipe.check == "full":
         needs.ask(0, OperatorRef.model_validate("image_decodes"), "")
     unique = tuple(dict.fromkeys(needs.by_column.values()))
@@ -97,6 +99,8 @@ def plan(
             check_dedup(step, fields, registry)
         elif isinstance(step, Selector):
             _check_selector(step, fields)
+    if recipe.write is not None and recipe.write.partition_by is not None:
+        _check_partition(fields[recipe.write.partition_by])
     checked = Fields(fields, multiple or {})
     rules = {
         n: check_items(rule, checked)[0] if isinstance(recipe.steps[n], DropItems) else check(rule, checked)
@@ -117,6 +121,15 @@ def _check_selector(step: Selector, fields: Mapping[str, FieldType]) -> None:
         if kind not in (step.wants if place == 0 else ("number", "text", "bool")):
             fix = f"`{step.key}` looks at: {', '.join(step.wants)}"
             raise PlanError(f"`{step.key}` cannot look at {name!r}, which holds {kind}", where=where, fix=fix)
+
+
+def _check_partition(field: FieldType) -> None:
+    """Refuse to partition by what is no plain value."""
+    if field.kind not in ("text", "number", "bool"):
+        what = f"an output cannot be partitioned by {field.name!r}, which holds {field.kind} values"
+        raise PlanError(
+            what, where="write.partition_by", fix="name a field that holds text, numbers or yes and no"
+        )
 
 
 def field_type(column: Column) -> FieldType:

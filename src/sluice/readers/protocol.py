@@ -48,7 +48,8 @@ class Reader(Protocol):
     Keyword-only arguments beside `columns` are the format's own settings. A class may also say how it is told:
     `suffixes` are those of its files; `refines` names the format that the files' names suggest, where only a look
     inside tells (documents in a Parquet file); and a class method `claims(source, file)` takes that look, at the
-    head of one file, and says whether it is this format. It never raises for what the file holds.
+    head of one file, and says whether it is this format. It never raises for what the file holds. A class method
+    `laid_out(source, files)` says it of a whole source by where its files lie, before anything else is considered.
 
     `addressable` says whether every item's bytes can be fetched again from its view alone (files, members of
     an uncompressed tar); where not, survivors are written by reading their slice again.

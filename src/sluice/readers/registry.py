@@ -63,6 +63,9 @@ def detect_format(location: Location | str | PathLike[str]) -> str:
     source = Source.of(place)
     counts: Counter[str] = Counter()
     files = list(islice(source.files(), _LOOKED_AT))
+    trees = (name for name in readers() if _is_tree(reader_class(name), source, files))
+    if (tree := next(trees, None)) is not None:
+        return tree
     for file in files:
         counts[_kind(file.path)] += 1
     formats = _formats(counts, files) if files else []
@@ -83,6 +86,11 @@ def detect_format(location: Location | str | PathLike[str]) -> str:
         where=place.url,
         fix=f"say which is meant with `format:` ({' or '.join(formats)}), or name the files with a pattern",
     )
+
+
+def _is_tree(kind: type[Reader], source: Source, files: Sequence[FileStat]) -> bool:
+    laid_out = getattr(kind, "laid_out", None)
+    return laid_out is not None and bool(laid_out(source, files))
 
 
 def _claimed(source: Source, files: Sequence[FileStat]) -> list[str]:

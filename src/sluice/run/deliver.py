@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.errors import NotFoundError, RunError
+from sluice.model.keeper import kept, served
+from sluice.recipe.recipe import Write
 from sluice.run.engine import Engine
 from sluice.run.export import WriteJob, WriteReport, WriteTask, ledger_bytes
+from sluice.run.finish import finish
 from sluice.run.manifest import write_tasks
 from sluice.run.pack import Packing, pack
 from sluice.run.prepare import Prepared, writer_settings
@@ -41,44 +44,61 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     if write is None:
         return Delivery(0, 0, 0, shard_of)
     stems = [_stem(u.slice.files[0].path) for u in prepared.units]
-    packing = pack(table, fates.kept, write, stems)
+    packing = pack(table, fates.kept, write, stems, getattr(prepared.writer, "packs", None))
     packing.write(prepared.run.packing)
     shard_of[packing.ordinals] = packing.shard
-    settings = writer_settings(write)
-    job = WriteJob(
-        prepared.source,
-        prepared.run.output.url,
-        prepared.run.shards.url,
-        write.format,
-        settings,
-        prepared.plan.mappers,
-    )
     finished: dict[int, WriteReport] = {}
-    written: set[int] = set()
     tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
-    peak, workers_died = 0.0, False
-    with (
-        Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress,
-        closing(engine.run(job, tasks)) as results,
-    ):
-        for done in results:
-            if done.result is None:
-                raise RunError(
-                    f"a shard could not be written: {done.error}", fix="run the same command again"
-                )
-            finished[done.result.index] = done.result
-            written.add(done.result.index)
-            peak = max(peak, done.peak_rss_mb)
-            workers_died |= done.attempts > 1
-            progress.update(samples=done.result.samples, bytes=done.result.size_bytes)
-        progress.update(samples=sum(r.samples for i, r in finished.items() if i not in written))
+    peak, workers_died = _write(prepared, engine, write, packing, tasks, finished, quiet)
     for report in finished.values():
         _fail_lost(packing, report, fates, shard_of)
     _remove_stale(prepared, packing.shards)
-    _describe_dataset(prepared, table, finished)
+    entries = [_entry(prepared, index) or {} for index in range(packing.shards)]
+    told = finish(prepared.run, prepared.writer, entries)
+    _describe_dataset(prepared, table, finished, entries)
     samples = sum(r.samples for r in finished.values())
-    size = sum(r.size_bytes for r in finished.values())
+    size = sum(r.size_bytes for r in finished.values()) + told
     return Delivery(packing.shards, samples, size, shard_of, peak, workers_died)
+
+
+def _write(
+    prepared: Prepared,
+    engine: Engine,
+    write: Write,
+    packing: Packing,
+    tasks: Iterator[WriteTask],
+    finished: dict[int, WriteReport],
+    quiet: bool,
+) -> tuple[float, bool]:
+    """Have the shards written, into `finished`; the workers' greatest memory (MB), and whether one of them died."""
+    peak, workers_died = 0.0, False
+    written: set[int] = set()
+    served_on = served(getattr(prepared.writer, "devices", ())) if engine.workers else None
+    with kept(served_on) as keeper:
+        job = WriteJob(
+            prepared.source,
+            prepared.run.output.url,
+            prepared.run.shards.url,
+            write.format,
+            writer_settings(write),
+            prepared.plan.mappers,
+            keeper.serving if keeper else None,
+        )
+        with (
+            Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress,
+            closing(engine.run(job, tasks)) as results,
+        ):
+            for done in results:
+                if done.result is None:
+                    what = f"a shard could not be written: {done.error}"
+                    raise RunError(what, fix="run the same command again")
+                finished[done.result.index] = done.result
+                written.add(done.result.index)
+                peak = max(peak, done.peak_rss_mb)
+                workers_died |= done.attempts > 1
+                progress.update(samples=done.result.samples, bytes=done.result.size_bytes)
+            progress.update(samples=sum(r.samples for i, r in finished.items() if i not in written))
+    return peak, workers_died
 
 
 def _stem(path: str) -> str:
@@ -143,7 +163,13 @@ def _remove_stale(prepared: Prepared, shards: int) -> None:
             place.write(ledger_bytes(entry))
 
 
-def _describe_dataset(prepared: Prepared, table: Table, finished: dict[int, WriteReport]) -> None:
+def _partition(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"partition": entry["partition"]["value"]} if "partition" in entry else {}
+
+
+def _describe_dataset(
+    prepared: Prepared, table: Table, finished: dict[int, WriteReport], entries: list[dict[str, Any]]
+) -> None:
     """Write `dataset.json`: what the output is, for people and programs that find it."""
     columns = {n: asdict(c) for n, c in table.columns.items()}
     meaning = ("kind", "unit", "higher_is", "true_means", "modality")
@@ -151,7 +177,9 @@ def _describe_dataset(prepared: Prepared, table: Table, finished: dict[int, Writ
     document = {
         "format": prepared.recipe.write.format if prepared.recipe.write else None,
         "samples": sum(r.samples for r in finished.values()),
-        "shards": [{"shard": i, "samples": finished[i].samples} for i in sorted(finished)],
+        "shards": [
+            {"shard": i, "samples": finished[i].samples, **_partition(entries[i])} for i in sorted(finished)
+        ],
         "fields": described,
         "lock": prepared.lock.digest,
         "sluice": prepared.lock.sluice,

@@ -24,6 +24,7 @@ from sluice.run.declined import declined
 from sluice.run.deliver import Delivery, deliver
 from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
+from sluice.run.partition import fail_without_partition
 from sluice.run.prepare import Prepared
 from sluice.run.progress import Progress
 from sluice.run.spend import spent
@@ -80,6 +81,7 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
     clock = Clock()
     _claim(prepared, options)
     table, fates = _measure_and_decide(prepared, engine, options, clock)
+    fail_without_partition(table, fates, prepared.recipe.write)
     parents = _parents(prepared)
     _judge_failures(prepared, fates, parents, options)
     started = perf_counter()

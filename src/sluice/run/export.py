@@ -12,6 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from sluice.errors import NotFoundError, StorageError
+from sluice.model.client import Serving, serve
 from sluice.plan import Mappers
 from sluice.readers import Slice
 from sluice.run.engine import Beat, Quarantine, rest
@@ -20,7 +21,7 @@ from sluice.run.source import SourceRef
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
 from sluice.store.fragments import HASHES
-from sluice.writers import ShardResult, Writer, open_writer
+from sluice.writers import Partition, ShardResult, Writer, open_writer
 
 GONE = "items_gone"
 """Column of a task's samples: indices of the items that are not written."""
@@ -33,7 +34,7 @@ class WriteTask:
     `samples` also carries, as columns, the items' content hashes and the indices of items that are left out.
     `slices` lists, in order, a slice of the source and the rows to take from it; empty where every member
     can be fetched by its view. `digest` is that of all this and the writer's settings: a shard whose ledger
-    has the same digest is done. `measured` holds the columns that mappers take.
+    has the same digest is done. `measured` holds the columns that mappers take, `partition` what all samples share.
     """
 
     index: int
@@ -42,6 +43,7 @@ class WriteTask:
     slices: tuple[tuple[Slice, tuple[int, ...]], ...]
     digest: str
     measured: bytes | None = None
+    partition: Partition | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,16 @@ class WriteJob:
         format: str,
         settings: Mapping[str, Any],
         mappers: Mappers | None = None,
+        serving: Serving | None = None,
     ) -> None:
-        self.source, self.output, self.ledger = source, output, ledger
+        self.source, self.output, self.ledger, self.serving = source, output, ledger, serving
         self.format, self.settings = format, dict(settings)
         found = mappers or Mappers()
         self.mappers, self.measures = tuple(found.trailing.values()), tuple(found.given)
 
     def open(self) -> None:
         """Open this worker's reader and writer, and the mappers of what is written."""
+        serve(self.serving)
         self._reader = self.source.open()
         self._last_step = LastStep(self.mappers, self.measures) if self.mappers else None
         self._writer: Writer = open_writer(Location(self.output), self.format, **self.settings)
@@ -89,9 +93,16 @@ class WriteJob:
         samples = self._with_bytes(task)
         if self._last_step is not None:
             samples = self._last_step(samples, beat, quarantined, self._given(task))
-        result = self._writer.write_shard(task.index, samples, fields)
         place = Location(self.ledger) / f"{task.index:05d}.json"
-        entry = {"digest": task.digest, **_entry(result)}
+        entry: dict[str, Any] = {"digest": task.digest}
+        by_partition = getattr(self._writer, "write_partitioned", None)
+        if task.partition is not None:
+            entry["partition"] = asdict(task.partition)
+        if task.partition is not None and by_partition is not None:
+            result: ShardResult = by_partition(task.partition, samples, fields)
+        else:
+            result = self._writer.write_shard(task.index, samples, fields)
+        entry |= _entry(result)
         replaced = _replaced(place, {f.path for f in result.files})
         place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))
         size = sum(f.size for f in result.files)

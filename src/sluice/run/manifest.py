@@ -34,7 +34,7 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
     """The shards of a packing, one after another; one shard's views and fields are in memory at a time."""
     write = prepared.recipe.write
     assert write is not None
-    settings = writer_settings(write)
+    settings, marks = writer_settings(write), getattr(prepared.writer, "marks", ())
     for index in range(packing.shards):
         part = packing.of(index)
         ordinals, keys = packing.ordinals[part], pa.array(packing.keys[part], pa.string())
@@ -48,8 +48,11 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
         given = [output.name for measure in prepared.plan.mappers.given for output in measure.outputs]
         measured = to_ipc(table.take(ordinals, given)) if given else None
         parts = [samples, data] if measured is None else [samples, data, measured]
-        digest = task_digest(parts, [write.format, settings, *prepared.plan.mappers.fingerprints])
-        yield WriteTask(index, samples, data, slices, digest, measured)
+        told = [write.format, settings, *prepared.plan.mappers.fingerprints, *marks]
+        partition = packing.partitions[index] if packing.partitions else None
+        if partition is not None:
+            told.append([partition.value, partition.number])
+        yield WriteTask(index, samples, data, slices, task_digest(parts, told), measured, partition)
 
 
 def _gone(known: pa.Table, ordinals: NDArray[np.int64], dropped: ItemsGone) -> pa.Array:

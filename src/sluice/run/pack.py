@@ -11,17 +11,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sluice.recipe.recipe import Write
+from sluice.run.partition import bytes_of, partition_values
 from sluice.storage import Location
 from sluice.store import Table
+from sluice.writers import Partition
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Survivors in source order: their ordinals, shard numbers and output keys."""
+    """Survivors as they are written: their ordinals, shard numbers and output keys.
+
+    In source order; where the output is partitioned, that of each of its `partitions` after the other's. Of these
+    there is one a shard, none where it is not.
+    """
 
     ordinals: NDArray[np.int64]
     shard: NDArray[np.int32]
     keys: list[str]
+    partitions: tuple[Partition, ...] = ()
 
     @property
     def shards(self) -> int:
@@ -34,31 +41,65 @@ class Packing:
         return slice(int(first), int(last))
 
     def write(self, target: Location) -> None:
-        """Write the plan as Parquet: ordinal, shard, key."""
+        """Write the plan as Parquet: ordinal, shard, key, and the partition where there is one."""
         table = pa.table({"ordinal": self.ordinals, "shard": self.shard, "key": self.keys})
+        if self.partitions:
+            names = pa.array([partition.value for partition in self.partitions])
+            table = table.append_column("partition", names.take(pa.array(self.shard)))
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         target.write(sink.getvalue().to_pybytes())
 
 
-def pack(table: Table, kept: NDArray[np.bool_], write: Write, stems: list[str]) -> Packing:
+def pack(
+    table: Table, kept: NDArray[np.bool_], write: Write, stems: list[str], counted: str | None = None
+) -> Packing:
     """Cut the survivors into shards in source order, greedily by bytes or count.
 
     `stems` name each unit's source shard; a key that was taken by an earlier survivor is prefixed with it, so
-    that no two samples of the output share a key.
+    that no two samples of the output share a key. `counted` is the modality whose bytes count (None: all). Where
+    the recipe partitions, every kept sample has a value (see `fail_without_partition`); partitions stand in the order
+    of their names.
     """
     ordinals = np.flatnonzero(kept)
-    sizes, units, keys = _columns(table, ordinals)
-    shard = cut_shards(sizes, write.shard_size, write.shard_samples)
-    return Packing(ordinals, shard, unique_keys(keys, [stems[u] for u in units]))
+    units, keys = _columns(table, ordinals)
+    unique = unique_keys(keys, [stems[u] for u in units])
+    sizes = bytes_of(table, ordinals, counted) if len(ordinals) else np.empty(0, np.int64)
+    if write.partition_by is None:
+        return Packing(ordinals, cut_shards(sizes, write.shard_size, write.shard_samples), unique)
+    names, code = np.unique(
+        partition_values(table, write.partition_by, ordinals).to_pylist(), return_inverse=True
+    )
+    order = np.argsort(code, kind="stable")
+    code = code[order]
+    shard = cut_shards(sizes[order], write.shard_size, write.shard_samples, code)
+    firsts = np.flatnonzero(np.diff(shard, prepend=-1))
+    values = [str(names[c]) for c in code[firsts]]
+    partitions = tuple(Partition(v, k - values.index(v)) for k, v in enumerate(values))
+    return Packing(ordinals[order], shard, [unique[k] for k in order], partitions)
 
 
-def cut_shards(sizes: NDArray[np.int64], shard_size: int, shard_samples: int | None) -> NDArray[np.int32]:
-    """The shard of each sample: greedily, a shard is closed before it would exceed its bytes or its samples."""
+def cut_shards(
+    sizes: NDArray[np.int64],
+    shard_size: int,
+    shard_samples: int | None,
+    partition: NDArray[np.int64] | None = None,
+) -> NDArray[np.int32]:
+    """The shard of each sample: greedily, a shard is closed before it would exceed its bytes or its samples.
+
+    `partition`, where given, numbers each sample's; no shard has samples of two.
+    """
     shard = np.zeros(len(sizes), np.int32)
+    new = (
+        np.diff(partition, prepend=partition[:1]) != 0
+        if partition is not None
+        else np.zeros(len(sizes), bool)
+    )
     number, size, count = 0, 0, 0
     for i, of_sample in enumerate(sizes.tolist()):
-        full = size + of_sample > shard_size or (shard_samples is not None and count >= shard_samples)
+        full = (
+            size + of_sample > shard_size or (shard_samples is not None and count >= shard_samples) or new[i]
+        )
         if count and full:
             number, size, count = number + 1, 0, 0
         shard[i] = number
@@ -83,11 +124,11 @@ def unique_keys(keys: list[str], stems: list[str]) -> list[str]:
     return out
 
 
-def _columns(table: Table, ordinals: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
-    names = ["size_bytes", "unit", "key"]
+def _columns(table: Table, ordinals: NDArray[np.int64]) -> tuple[NDArray[Any], list[str]]:
+    names = ["unit", "key"]
     pieces = [pq.read_table(path, columns=names) for path in table.paths()]
     if not pieces or not len(ordinals):
-        return np.empty(0, np.int64), np.empty(0, np.int32), []
+        return np.empty(0, np.int32), []
     chosen = pa.concat_tables(pieces).take(pa.array(ordinals))
-    sizes, units, keys = (chosen.column(name) for name in names)
-    return sizes.to_numpy(), units.to_numpy(), keys.to_pylist()
+    units, keys = (chosen.column(name) for name in names)
+    return units.to_numpy(), keys.to_pylist()

@@ -29,7 +29,7 @@ from sluice.sample import Sample
 from sluice.storage import Location
 from sluice.store import Fragments, RunDir
 from sluice.store.fragments import source_names
-from sluice.writers import open_writer
+from sluice.writers import Writer, open_writer
 
 PEEKED_SAMPLES = 32
 """Samples looked at to learn the source's own columns and whether samples have several items of a kind."""
@@ -49,6 +49,7 @@ class Prepared:
     run: RunDir
     store: Location
     lock: Lock
+    writer: Writer | None = None
 
 
 def prepare(
@@ -68,8 +69,8 @@ def prepare(
     """
     reader, source = open_source(recipe.source)
     place = _output(recipe, output)
-    if recipe.write is not None:  # a format or setting that does not exist must not be found out after hours
-        open_writer(place, recipe.write.format, **writer_settings(recipe.write))
+    # A format, setting or model that does not exist must not be found out after hours.
+    writer = _writer(place, recipe.write) if recipe.write is not None else None
     run_dir = RunDir.of(place, Location(run) if run else None)
     store_place = Location(store) if store else place.parent / "sluice-store"
     source = replace(source, store=store_place.url)
@@ -96,13 +97,26 @@ def prepare(
             "the source is empty", where=recipe.source.path, fix="check the path or the pattern"
         )
     lock = _lock(recipe, resolved, units)
-    return Prepared(recipe, found, resolved, reader, source, known, units, run_dir, store_place, lock)
+    return Prepared(recipe, found, resolved, reader, source, known, units, run_dir, store_place, lock, writer)
 
 
 def writer_settings(write: Write) -> dict[str, Any]:
     """The settings of a recipe's writer: what the recipe says beyond the defaults, packing left out."""
-    packing = {"path", "format", "shard_size", "shard_samples", "settings"}
+    packing = {"path", "format", "shard_size", "shard_samples", "partition_by", "settings"}
     return {**write.model_dump(mode="json", exclude=packing, exclude_defaults=True), **write.settings}
+
+
+def _writer(place: Location, write: Write) -> Writer:
+    """Open the writer, which refuses what it cannot do."""
+    writer = open_writer(place, write.format, **writer_settings(write))
+    if hasattr(writer, "write_partitioned") and write.partition_by is None:
+        raise UsageError(
+            f"the format {write.format!r} is laid out by partition",
+            where="write",
+            fix="add `partition_by: FIELD` (of clips: `partition_by: video_bin`)",
+        )
+    getattr(writer, "marks", ())  # a model that is not whole is found now
+    return writer
 
 
 def open_source(source: Source) -> tuple[Reader, SourceRef]:

@@ -42,7 +42,7 @@ class Shard:
 def check_shard(shard: Shard) -> int:
     """Check one shard; the bytes of its files. `VerifyError` names the file and what is wrong with it."""
     for file in shard.files:
-        _check_digest(shard.output / file["path"], int(file["size"]), str(file["hash"]))
+        check_digest(shard.output / file["path"], int(file["size"]), str(file["hash"]))
     if shard.format == "webdataset":
         _check_tar(shard)
     elif shard.format in _KEYS_OF:
@@ -51,7 +51,8 @@ def check_shard(shard: Shard) -> int:
     return sum(int(f["size"]) for f in shard.files)
 
 
-def _check_digest(place: Location, size: int, digest: str) -> None:
+def check_digest(place: Location, size: int, digest: str) -> None:
+    """Check that a file has these bytes; `VerifyError` says how it differs."""
     stat = place.stat()
     again = "run the same command again: it writes this shard anew"
     if stat is None:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from sluice.errors import NotFoundError, StorageError, VerifyError
 from sluice.recipe.lock import Lock
 from sluice.run.progress import Progress
-from sluice.run.shards import Shard, check_shard
+from sluice.run.shards import Shard, check_digest, check_shard
 from sluice.storage import Location
 from sluice.store import FATES, RunDir
 from sluice.store.fates import PARENT_FATES
+from sluice.writers import writer_class
 
 _SHARD_FILE = re.compile(r"(metadata-)?\d{5,}\.(tar|parquet|jsonl)")
 _AGAIN = "run the same command again: it writes what is missing"
@@ -52,12 +53,13 @@ def verify(place: RunDir, *, quiet: bool = False) -> dict[str, int]:
     _dataset(place, written)
     files, size = _files(place, entries, write, quiet)
     _no_strays(place, entries)
-    return done | {"shards": len(entries), "files": files, "size_bytes": size}
+    more, their_size = _finished(place, write)
+    return done | {"shards": len(entries), "files": files + more, "size_bytes": size + their_size}
 
 
 @dataclass(frozen=True)
 class _Selected:
-    """The kept samples, as the selection tells: their ordinals, ascending, and their shards."""
+    """The kept samples, as the selection tells: their ordinals, ascending within each shard, and their shards."""
 
     ordinals: NDArray[np.int64]
     shards: NDArray[np.int64]
@@ -113,7 +115,9 @@ def _conservation(place: RunDir) -> tuple[dict[str, Any], _Selected]:
         if counts[fate] != summary[fate]:
             what = f"{counts[fate]:,} samples are {fate}, but the summary says {summary[fate]:,}"
             raise _violation(what, place.selection)
-    return summary, _Selected(_joined(ordinals), _joined(shards))
+    found, of_shards = _joined(ordinals), _joined(shards)
+    order = np.lexsort((found, of_shards))  # as the plan has them: of partitions one after the other
+    return summary, _Selected(found[order], of_shards[order])
 
 
 def _levels(place: RunDir, summary: dict[str, Any]) -> None:
@@ -270,6 +274,16 @@ def _files(
             files, size = files + len(entry["files"]), size + here
             progress.update(samples=1, bytes=here)
     return files, size
+
+
+def _finished(place: RunDir, write: dict[str, Any]) -> tuple[int, int]:
+    """The files that tell of all shards together, against what was noted of them: how many, and their bytes."""
+    if not hasattr(writer_class(str(write["format"])), "finish"):
+        return 0, 0
+    files = _document(place.finished)["files"]
+    for file in files:
+        check_digest(place.output / file["path"], int(file["size"]), str(file["hash"]))
+    return len(files), sum(int(file["size"]) for file in files)
 
 
 def _no_strays(place: RunDir, entries: list[dict[str, Any]]) -> None:

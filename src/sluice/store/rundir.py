@@ -75,6 +75,11 @@ class RunDir:
         return self.location / "shards"
 
     @property
+    def finished(self) -> Location:
+        """The files of the output that tell of all shards together; there only where the format has such."""
+        return self.location / "finished.json"
+
+    @property
     def facts(self) -> Location:
         """Where this run's store, table and source lie."""
         return self.location / "run.json"

@@ -31,8 +31,23 @@ class ShardResult:
     """Position in the shard's list → reason, for samples that could not be read again unchanged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Where a shard stands in an output that is partitioned: the value its samples share, its number among theirs."""
+
+    value: str
+    number: int
+
+
 class Writer(Protocol):
-    """One format. Constructed with the output's location and the recipe's `write` settings."""
+    """One format. Constructed with the output's location and the recipe's `write` settings.
+
+    A class may have more than this. `write_partitioned(partition, samples, fields)` stands in for `write_shard` where
+    files lie by partition; such a format cannot be written without `partition_by`. `packs` is the modality whose
+    bytes count against `shard_size` (all of a sample's, where it says nothing). `finish(shards)` is called once all
+    shards are written, with their ledger entries in order (`files`, `samples`, `failed`, `partition`); it writes what
+    tells of them together, and returns those files.
+    """
 
     format: ClassVar[str]
     version: ClassVar[int]
