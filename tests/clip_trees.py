@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +52,20 @@ def add_clip(
     if told is not None:
         data = told if isinstance(told, bytes) else json.dumps(told, indent=4).encode()
         (metas / f"{key}.json").write_bytes(data)
+
+
+@cache
+def rendered(width: int, height: int, frames: int, seed: int = 0) -> bytes:
+    """An MP4 of this size and number of frames at 30 a second, whose grey moves with `seed`."""
+    import av
+    import numpy as np
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "crf": "40"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            grey = np.full((height, width, 3), (seed * 37 + number) % 256, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()

@@ -26,6 +26,7 @@ VERBS = (
     "report",
     "verify",
     "convert",
+    "shard",
     "preview",
     "ops",
     "models",

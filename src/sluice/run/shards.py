@@ -45,6 +45,8 @@ def check_shard(shard: Shard) -> int:
         check_digest(shard.output / file["path"], int(file["size"]), str(file["hash"]))
     if shard.format == "webdataset":
         _check_tar(shard)
+    elif shard.format == "video-shards":
+        _check_trees(shard)
     elif shard.format in _KEYS_OF:
         name, keys_of = _KEYS_OF[shard.format]
         _check_keys(shard, shard.named(name), keys_of)
@@ -112,6 +114,16 @@ def _check_tar(shard: Shard) -> None:
                 _check_row(table, number, group, key, next(rows, None))
         if next(rows, None) is not None:
             raise VerifyError("has more rows than its tar has samples", where=str(table))
+
+
+def _check_trees(shard: Shard) -> None:
+    """Tars of clips, metadata and embeddings: each with the samples of the plan, in its order."""
+    for file in shard.files:
+        place = shard.output / file["path"]
+        with _local(place) as path, path.open("rb") as opened:
+            found = groups(tar_members(FileBlocks(opened.fileno(), place.url)))
+            for number, (group, key) in enumerate(zip_longest(found, shard.keys)):
+                _check_group(place, number, group, key)
 
 
 def _check_group(place: Location, number: int, group: Group | None, key: str | None) -> None:

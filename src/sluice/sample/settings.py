@@ -26,7 +26,11 @@ def checked_settings(
 
     parameters = inspect.signature(kind).parameters
     known = [name for name in parameters if name not in _OURS]
-    hints = typing.get_type_hints(kind.__init__) if isinstance(kind, type) else {}  # type: ignore[misc]
+    hints = (
+        typing.get_type_hints(kind.__init__, include_extras=True)  # type: ignore[misc]
+        if isinstance(kind, type)
+        else {}
+    )
     found = {}
     for name, value in settings.items():
         if name not in known:

@@ -56,7 +56,7 @@ class VideoShardsWriter:
         self,
         output: Location,
         *,
-        annotation_version: Annotated[str, Field(pattern=r"[\w.-]*\w")] = "v0",
+        annotation_version: Annotated[str, Field(pattern=r"^[\w.-]*\w$")] = "v0",
         part_tars: Annotated[int, Field(ge=1)] = 100,
         text_encoder: str = "google-t5/t5-11b",
         text_embeddings: Form | tuple[Form, ...] = "pickle",
