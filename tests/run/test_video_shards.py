@@ -18,7 +18,7 @@ import tiny_models
 from clip_trees import TEXTS, add_clip, metadata, rendered, window
 from sluice.errors import Declined, MissingError, PlanError, UsageError, VerifyError
 from sluice.ops.video.bin import video_bin
-from sluice.ops.video.info import ClipInfo
+from sluice.ops.video.shape import ClipShape
 from sluice.readers import open_reader
 from sluice.recipe.load import load
 from sluice.run import run
@@ -30,8 +30,8 @@ from sluice.store import RunDir
 pytest_plugins = ["servers"]
 
 
-def info(width: int, height: int, frames: int | None, duration: float = 8.0) -> ClipInfo:
-    return ClipInfo(width, height, duration, 25.0, frames, source=None)  # type: ignore[arg-type]
+def info(width: int, height: int, frames: int | None, duration: float = 8.0) -> ClipShape:
+    return ClipShape(width, height, duration, frames)
 
 
 BINS = {
@@ -63,7 +63,7 @@ def test_a_clip_goes_to_its_bin() -> None:
         (info(1280, 720, 200), {"lengths": {"few": (0, 10)}}, "no length bin"),
     ],
 )
-def test_a_clip_without_bin_says_why(clip: ClipInfo, settings: dict[str, Any], reason: str) -> None:
+def test_a_clip_without_bin_says_why(clip: ClipShape, settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(Declined) as caught:
         video_bin(clip, **settings)
     assert caught.value.reason == reason

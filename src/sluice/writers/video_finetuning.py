@@ -127,13 +127,15 @@ class VideoFinetuningWriter:
     def _check(self, video: Body) -> None:
         """Refuse a clip that is no MP4, or has too few frames."""
         from sluice.codec.video import probe
+        from sluice.codec.video.index import glance
 
         if video.item.content_type != "video/mp4":
             raise ReadError("not MP4", video.item.content_type)
         if not self.min_frames:
             return
         try:
-            count = probe(Media(size=len(video.data), data=video.data)).frame_count
+            media = Media(size=len(video.data), data=video.data)
+            count = (glance(media) or probe(media)).frame_count
         except UnreadableError as error:
             raise ReadError(error.reason, error.what) from error
         if count is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from sluice.errors import Declined
 from sluice.operator import Field, measure
-from sluice.ops.video.info import ClipInfo
+from sluice.ops.video.shape import ClipShape
 
 Bounds = tuple[float, float | None]
 """The least and the greatest, null where there is none."""
@@ -29,7 +29,7 @@ LENGTHS: dict[str, dict[str, Bounds]] = {
 
 @measure(version=1, cost="header")
 def video_bin(
-    video_info: ClipInfo,
+    clip_shape: ClipShape,
     *,
     resolutions: dict[str, int] = RESOLUTIONS,
     aspect_ratios: dict[str, tuple[float, float]] = ASPECT_RATIOS,
@@ -46,17 +46,17 @@ def video_bin(
     `keep_low` goes to `lt_` the lowest of them; `no aspect ratio bin` and `no length bin` are the other reasons, and
     `frame count unknown` where only decoding would tell it.
     """
-    shorter = min(video_info.width_px, video_info.height_px)
+    shorter = min(clip_shape.width_px, clip_shape.height_px)
     resolution = next((name for name, least in resolutions.items() if shorter >= least), None)
     if resolution is None and keep_low:
         resolution = f"lt_{min(resolutions, key=lambda name: resolutions[name])}"
     if resolution is None:
         raise Declined("no resolution bin", f"its shorter side is {shorter} px")
-    ratio = video_info.width_px / video_info.height_px
+    ratio = clip_shape.width_px / clip_shape.height_px
     aspect = next((name for name, (over, most) in aspect_ratios.items() if over < ratio <= most), None)
     if aspect is None:
         raise Declined("no aspect ratio bin", f"{ratio:g}")
-    count = video_info.frame_count if length == "frames" else video_info.duration_s
+    count = clip_shape.frame_count if length == "frames" else clip_shape.duration_s
     if count is None:
         raise Declined("frame count unknown", "its container does not tell")
     long = _matching(count, LENGTHS[length] if lengths is None else lengths)
