@@ -1,0 +1,186 @@
+"""A clip on its way into a file: its streams, what went into it, and the check that the file says the same."""
+
+from __future__ import annotations
+
+import errno
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluice.codec.video.boxes import top_boxes
+from sluice.codec.video.clip import ClipFile, ClipSettings, ClipSpan, Mode, PtsSpan
+from sluice.codec.video.container import located
+from sluice.codec.video.passage import Passage
+from sluice.codec.video.sound import CopiedSound, EncodedSound, copies
+from sluice.errors import SampleError, StorageError, UnreadableError
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+
+    from sluice.codec.video.passage import Packet
+
+_DISK = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES}
+
+
+class ClipMuxer:
+    """One MP4 being written at `path`. Streams are added first, then packets; `finish` closes and checks it.
+
+    Times given here are the source's PTS; in the file the first frame is at 0.
+    """
+
+    def __init__(
+        self, path: Path, span: ClipSpan, pts: PtsSpan, passage: Passage, settings: ClipSettings
+    ) -> None:
+        import av
+
+        self.path, self.span, self.pts, self.settings = path, span, pts, settings
+        self.mode: Mode = settings.mode
+        self.fallback_reason: str | None = None
+        self._source = passage.facts
+        self.time_base, self._first_pts = passage.time_base, passage.first_pts
+        with writing(path):
+            # Without `bitexact` the version of FFmpeg would stand in the file.
+            self.container = av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"})
+        self.video: Any = None
+        self.size: tuple[int, int] = (0, 0)
+        self.origin: int | None = None
+        self.sound: CopiedSound | EncodedSound | None = None
+        self._audio = passage.audio if settings.audio != "drop" else None
+        self._early: list[Packet | AudioFrame] = []
+        self._shown = array("q")
+        self._last: tuple[int, int] = (0, 0)
+        self.copied_frames = 0
+
+    def begin(self, origin: int) -> None:
+        """The PTS of the first frame is known, and so are the streams: the sound's is added."""
+        self.origin = origin
+        if self._audio is not None:
+            kind = CopiedSound if copies(self._audio, self.settings.audio) else EncodedSound
+            self.sound = kind(self.container, self._audio)
+
+    @property
+    def encodes_sound(self) -> bool:
+        """Whether sound is to be given decoded."""
+        return self._audio is not None and not copies(self._audio, self.settings.audio)
+
+    def take_sound(self, part: Packet | AudioFrame) -> None:
+        """A packet of the source's sound, or a frame of it where it is encoded anew."""
+        if self._audio is None:
+            return
+        if self.origin is None or self.sound is None:
+            self._early.append(part)  # before the first picture is known: a second of it at most
+            return
+        early, self._early = self._early, []
+        start = self.origin * self.time_base
+        end = start + 10**9 if self.pts.end is None else self.pts.end * self.time_base
+        for one in (*early, part):
+            self._write(self.sound.take(one, start, end))  # type: ignore[arg-type]
+
+    def note_duration(self, pts: int, duration: int) -> None:
+        """How long the frame at `pts` of the clip is shown, both in ticks of the source."""
+        self._last = max(self._last, (pts, duration))
+
+    def take_picture(self, packet: Packet) -> None:
+        """A coded picture of the video stream, with times of the clip."""
+        assert packet.pts is not None
+        pts = round(packet.pts * packet.time_base / self.time_base)
+        self._shown.append(pts)
+        if pts == self._last[0]:
+            packet.duration = round(self._last[1] * self.time_base / packet.time_base)
+        packet.stream = self.video
+        self._write((packet,))
+
+    def _write(self, packets: Iterator[Packet] | tuple[Packet, ...]) -> None:
+        for packet in packets:
+            with writing(self.path):
+                self.container.mux_one(packet)
+
+    def finish(self) -> ClipFile:
+        """Close the file and compare it with what went into it. `SampleError` where it is not what it should be."""
+        if not self._shown or self.origin is None:
+            raise UnreadableError("no frames", "no frame of the source lies in the span")
+        if self.sound is not None:
+            self._write(self.sound.finish())
+        with writing(self.path):
+            self.container.close()
+        found = self._checked()
+        last_pts, duration = self._last
+        return ClipFile(
+            span=self.span,
+            path=self.path,
+            mode_used=self.mode,
+            fallback_reason=self.fallback_reason,
+            start_s=float((self.origin - self._first_pts) * self.time_base),
+            end_s=float((self.origin + last_pts + duration - self._first_pts) * self.time_base),
+            first_pts=self.origin,
+            last_pts=self.origin + last_pts,
+            width_px=self.size[0],
+            height_px=self.size[1],
+            frame_count=len(self._shown),
+            copied_frame_count=self.copied_frames,
+            duration_s=float((last_pts + duration) * self.time_base),
+            audio_codec=self.sound.codec if self.sound is not None else None,
+            size_bytes=self.path.stat().st_size,
+            source=self._source,
+            **found,
+        )
+
+    def _checked(self) -> dict[str, Any]:
+        """Codec, pixel format and frame rate as the file tells them; the rest must be what was written."""
+        import av
+
+        with self.path.open("rb") as file:
+            top_boxes(file)
+        whole_demux = self.mode != "copy"
+        with located(), av.open(str(self.path)) as container:
+            video = container.streams.video[0]
+            _same("frame count", video.frames, len(self._shown))
+            _same("resolution", (video.width, video.height), self.size)
+            last_pts, last_duration = self._last
+            wanted = (last_pts + last_duration) * self.time_base
+            told = (video.duration or 0) * (video.time_base or 0)
+            if abs(told - wanted) > max(last_duration, 1) * self.time_base:
+                raise UnreadableError(
+                    "wrong duration", f"{float(told)} s in the file, {float(wanted)} s written"
+                )
+            if whole_demux:
+                packets = (p for p in container.demux(video) if p.size)
+                ticks = sorted(round((p.pts or 0) * p.time_base / self.time_base) for p in packets)
+                _same("times of the frames", ticks, sorted(self._shown))
+            context = video.codec_context
+            seconds = float(wanted)
+            return {
+                "video_codec": context.codec.canonical_name,
+                "pixel_format": context.pix_fmt or "",
+                "fps": len(self._shown) / seconds if seconds > 0 else 0.0,
+            }
+
+    def discard(self) -> None:
+        """Give the clip up: nothing of it stays."""
+        self.path.unlink(missing_ok=True)
+
+
+def _same(what: str, found: object, wanted: object) -> None:
+    if found != wanted:
+        raise UnreadableError(f"wrong {what}", f"the file has {found}, but {wanted} went into it"[:300])
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what FFmpeg says while writing: a full or failing disk ends the run, anything else fails the clip."""
+    from av.error import FFmpegError
+
+    try:
+        yield
+    except SampleError:
+        raise
+    except FFmpegError as error:
+        if error.errno in _DISK:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            what = "no space left on the device" if full else str(error)
+            raise StorageError(what, where=str(path), fix="free some space and run again") from error
+        raise UnreadableError("cannot be written", str(error)) from error
+    except ValueError as error:
+        raise UnreadableError("cannot be written", str(error)) from error

@@ -1,0 +1,232 @@
+"""One ordered passage over a source's packets, with leaps over what no clip needs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sluice.codec.video.clip import CutWork, SourceFacts
+from sluice.codec.video.clock import Clock
+from sluice.codec.video.container import Source, decoder_threads, located
+
+if TYPE_CHECKING:
+    from av.packet import Packet as _Packet
+    from av.video.frame import VideoFrame
+
+    Packet = _Packet[Any]
+
+_LEAP_S = 5.0  # gaps shorter than this are read through: a seek costs more where bytes come from far away
+_LAG_S = (
+    2.0  # containers interleave sound within about a second of the pictures; after this nothing more comes
+)
+_HELD_BYTES = 64 << 20  # packets held back undecoded, at most
+
+
+class Passage:
+    """The packets of one video stream and, where there is one, of one audio stream, in the file's order.
+
+    `first_pts` is the PTS of the first frame shown, the origin of source time. A leap never goes back: packets that
+    were given before are not given again.
+    """
+
+    def __init__(self, source: Source, work: CutWork, first_pts: int) -> None:
+        self.source, self.work = source, work
+        self.container: Any = source.container
+        self.video: Any = source.pictures()
+        self.audio: Any = source.audio if source.audio is not None and source.audio.codec_context else None
+        self.first_pts = first_pts
+        self.time_base: Fraction = self.video.time_base or Fraction(1)
+        context = self.video.codec_context
+        context.thread_count, context.thread_type = decoder_threads(), "AUTO"
+        self._streams = [s for s in (self.video, self.audio) if s is not None]
+        self._demux = self.container.demux(*self._streams)
+        self._ahead: deque[Packet] = deque()
+        self._seen: dict[int, int] = {}
+        self._kept: deque[Packet] = deque()
+        self._skip: dict[int, int] = {}
+        self._overlaps = False
+        self._leapt_to: int | None = None
+
+    @cached_property
+    def facts(self) -> SourceFacts:
+        """What is told of the source."""
+        context = self.video.codec_context
+        rate = self.video.average_rate or self.video.guessed_rate
+        return SourceFacts(
+            context.width,
+            context.height,
+            float(rate) if rate else 0.0,
+            context.codec.canonical_name,
+            context.bit_rate or None,
+        )
+
+    def ticks(self, seconds: float) -> int:
+        """Seconds as ticks of the video stream."""
+        return int(Fraction(seconds) / self.time_base)
+
+    def packets(self) -> Iterator[Packet]:
+        """All packets that are left, in order; leaps may be made between two of them."""
+        while (packet := self._next()) is not None:
+            yield packet
+
+    def _next(self) -> Packet | None:
+        if self._ahead:
+            return self._ahead.popleft()
+        with located():
+            for packet in self._demux:
+                if packet.size and self._fresh(packet):
+                    return packet
+        return None
+
+    def _fresh(self, packet: Packet) -> bool:
+        at, stream = order(packet), packet.stream_index
+        if at is None:
+            return True
+        limit = self._skip.get(stream)
+        if limit is not None and at <= limit:
+            self._overlaps |= stream == self.video.index
+            return False
+        self._skip.pop(stream, None)
+        self._seen[stream] = max(at, self._seen.get(stream, at))
+        return True
+
+    def leap(self, start_pts: int) -> None:
+        """Go on at the last key frame at or before `start_pts`, where that lies well ahead of where we are."""
+        here = self._seen.get(self.video.index, self.first_pts)
+        if (
+            not self.source.is_seekable
+            or start_pts == self._leapt_to
+            or start_pts - here < self.ticks(_LEAP_S)
+        ):
+            return
+        self._leapt_to = start_pts
+        self._ahead.clear()
+        passed, back = dict(self._seen), 0
+        while True:
+            target = max(start_pts - back, here)
+            self._seek(target, passed)
+            if self._lands_before(start_pts) or target == here:
+                return
+            back = max(2 * back, self.ticks(1.0))
+
+    def _seek(self, target: int, passed: dict[int, int]) -> None:
+        self.work.seeks += 1
+        self._ahead.clear()
+        self._kept.clear()
+        self._seen, self._skip, self._overlaps = dict(passed), dict(passed), False
+        with located():
+            self.container.seek(target, stream=self.video, backward=True)
+        self._demux = self.container.demux(*self._streams)
+
+    def _lands_before(self, start_pts: int) -> bool:
+        """Whether nothing is lost by going on here: we have been here before, or a key frame at or before comes.
+
+        What was read to tell is given again by `packets`, but for pictures that nothing can be made of.
+        """
+        while (packet := self._next()) is not None:
+            if packet.stream_index != self.video.index:
+                self._kept.append(packet)
+            elif self._overlaps or packet.is_keyframe:
+                self._kept.append(packet)
+                self._ahead, self._kept = self._kept, deque()
+                return self._overlaps or packet.pts is None or packet.pts <= start_pts
+        self._ahead, self._kept = self._kept, deque()
+        return False
+
+    def sound_is_over(self, end_pts: int | None, packet: Packet) -> bool:
+        """Whether, by what `packet` tells, no more sound of a span that ends at `end_pts` will come."""
+        if self.audio is None:
+            return True
+        at = order(packet)
+        if end_pts is None or at is None:
+            return False
+        now = (at if packet.stream_index == self.video.index else self.in_video_ticks(packet, at)) - end_pts
+        return now >= 0 if packet.stream_index == self.audio.index else now >= self.ticks(_LAG_S)
+
+    def in_video_ticks(self, packet: Packet, at: int) -> int:
+        """A time of a packet in ticks of the video stream, rounded down."""
+        return int(at * packet.time_base / self.time_base)
+
+
+class Shown(NamedTuple):
+    """A frame, its PTS, and for how many ticks it is shown."""
+
+    pts: int
+    ticks: int
+    image: VideoFrame
+
+
+class PictureDecoder:
+    """Decodes what is wanted of a passage's packets, and counts what it does.
+
+    Packets are held back until it is known whether a later key frame makes them superfluous.
+    """
+
+    def __init__(self, passage: Passage) -> None:
+        self._context, self._work = passage.video.codec_context, passage.work
+        self._clock = Clock(passage.source)
+        self._used = False
+        self._held: list[Packet] = []
+        self._held_bytes = 0
+
+    def offer(self, packet: Packet, wanted_from: int | None) -> Iterator[Shown]:
+        """The frames that come out on a packet; `wanted_from` is the first PTS wanted, None where all are."""
+        at = order(packet)
+        if wanted_from is not None and packet.is_keyframe and at is not None:
+            begins = packet.pts if packet.pts is not None else at
+            if begins <= wanted_from:
+                self.restart()
+        if not (self._used or self._held or packet.is_keyframe):
+            return  # nothing can be made of it without the key frame before it
+        self._held.append(packet)
+        self._held_bytes += packet.size
+        if wanted_from is None or at is None or at >= wanted_from or self._held_bytes > _HELD_BYTES:
+            held, self._held, self._held_bytes = self._held, [], 0
+            for one in held:
+                yield from self.feed(one)
+
+    def restart(self) -> None:
+        """Forget everything, so that a key frame can come next."""
+        self._held, self._held_bytes = [], 0
+        if self._used:
+            self._used = False
+            self._context.flush_buffers()
+            self._clock.restart()
+
+    def feed(self, packet: Packet) -> Iterator[Shown]:
+        """The frames that come out on a packet, in order of presentation."""
+        self._used = True
+        self._work.packets_decoded += 1
+        self._clock.fed(packet)
+        with located():
+            frames = self._context.decode(packet)
+        yield from self._shown(frames)
+
+    def drain(self) -> Iterator[Shown]:
+        """What is held back, to the last frame; afterwards the decoder can begin elsewhere."""
+        held, self._held, self._held_bytes = self._held, [], 0
+        for one in held:
+            yield from self.feed(one)
+        if not self._used:
+            return
+        self._used = False
+        with located():
+            frames = self._context.decode(None)
+            self._context.flush_buffers()
+        yield from self._shown(frames)
+        self._clock.restart()
+
+    def _shown(self, frames: Iterable[VideoFrame]) -> Iterator[Shown]:
+        for frame in frames:
+            self._work.frames_decoded += 1
+            pts = self._clock.pts(frame)
+            if pts is not None:
+                yield Shown(pts, self._clock.ticks(frame), frame)
+
+
+def order(packet: Packet) -> int | None:
+    """When a packet is decoded; its presentation where the container does not tell."""
+    return packet.dts if packet.dts is not None else packet.pts

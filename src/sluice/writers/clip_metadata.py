@@ -1,0 +1,123 @@
+"""What is told of a clip beside it: the metadata that tools for clips read, by the names that they know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluice.codec.video.clip import ClipFile
+from sluice.sample import Item, Sample
+from sluice.sample.fields import json_value
+from sluice.writers.bodies import FIELDS_KEY
+
+CAPTIONS = ("caption", "enhanced_caption")
+"""Kinds of a caption window's texts."""
+
+_MOTION = {
+    "global_mean": "video_motion_vector_mean",
+    "per_patch_min_256": "video_motion_vector_patch_min",
+}
+_AESTHETICS = ("video_aesthetics_min", "video_aesthetics_mean", "video_aesthetics")
+_KEEPS = ("prompt", "prompt_tokens", "completion_tokens", "annotation_version")
+
+
+def is_window(item: Item) -> bool:
+    """Whether an item is a text of a caption window."""
+    return item.modality == "text" and item.fields.get("kind") in CAPTIONS and "start_frame" in item.fields
+
+
+def windows(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """The caption windows, by their first frame: `start_frame`, `end_frame` (exclusive), `{model}_caption`.
+
+    What the peers' names have no place for is under `captions`: a list of model, kind, prompt (its digest) and tokens.
+    """
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for item in items:
+        if not is_window(item):
+            continue
+        bounds = (int(item.fields["start_frame"]), int(item.fields["end_frame"]))
+        window = found.setdefault(bounds, {"start_frame": bounds[0], "end_frame": bounds[1]})
+        model, kind = str(item.fields.get("model", "")), str(item.fields["kind"])
+        window[f"{model}_{kind}" if model else kind] = item.text if item.text is not None else _text(item)
+        told = {name: item.fields[name] for name in _KEEPS if item.fields.get(name) is not None}
+        window.setdefault("captions", []).append({"model": model, "kind": kind, **told})
+    return [found[bounds] for bounds in sorted(found)]
+
+
+def _text(item: Item) -> str:
+    return item.media.read().decode("utf-8", "replace") if item.media is not None else ""
+
+
+def metadata(
+    sample: Sample,
+    name: str,
+    clip: ClipFile,
+    place: str,
+    digest: str,
+    measures: Mapping[str, Any],
+    known: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The metadata of a clip called `name` at `place` of the output, whose bytes have the xxh3-128 `digest`.
+
+    `known` is metadata that came with the sample: what we do not tell ourselves stays. Frames per second are frames
+    divided by seconds; `duration_span` is the true span in the source, in seconds; null stands for what is not known.
+    """
+    captions = windows(sample.items)
+    motion = {ours: measures[field] for ours, field in _MOTION.items() if measures.get(field) is not None}
+    aesthetics = next((measures[n] for n in _AESTHETICS if measures.get(n) is not None), None)
+    found = {
+        "span_uuid": name,
+        "source_video": source_video(sample),
+        "duration_span": [clip.start_s, clip.end_s],
+        "width_source": clip.source.width_px,
+        "height_source": clip.source.height_px,
+        "framerate_source": clip.source.fps,
+        "clip_location": place,
+        "width": clip.width_px,
+        "height": clip.height_px,
+        "framerate": clip.fps,
+        "num_frames": clip.frame_count,
+        "video_codec": clip.video_codec,
+        "num_bytes": clip.size_bytes,
+        "motion_score": motion or known.get("motion_score"),
+        "aesthetic_score": aesthetics if aesthetics is not None else known.get("aesthetic_score"),
+        "windows": captions,
+        "valid": True,
+        "has_caption": bool(captions),
+        FIELDS_KEY: {
+            "id": sample.id,
+            "key": sample.key,
+            "parent": sample.parent,
+            "fate": "kept",
+            "content_hash": digest,
+            "mode": clip.mode_used,
+            "fallback_reason": clip.fallback_reason,
+            "first_pts": clip.first_pts,
+            "last_pts": clip.last_pts,
+            "duration_s": clip.duration_s,
+            "copied_frames": clip.copied_frame_count,
+            "pixel_format": clip.pixel_format,
+            "audio_codec": clip.audio_codec,
+            "fields": {n: json_value(v) for n, v in {**sample.fields, **measures}.items()},
+        },
+    }
+    merged: dict[str, Any] = json_value({**known, **found})
+    return merged
+
+
+def source_video(sample: Sample) -> str:
+    """Which video a sample was cut out of: what the splitter or the source says, else the sample's own file."""
+    told = sample.fields.get("source_video")
+    if isinstance(told, str) and told:
+        return told
+    name = next((item.name for item in sample.items if item.modality == "video"), "")
+    return f"{sample.key}.{name}" if name else sample.key
+
+
+def document(value: Any) -> bytes:
+    """JSON as it is written: readable, in the order given."""
+    try:
+        return json.dumps(value, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which a source had as an escape
+        return json.dumps(value, indent=1).encode()

@@ -1,0 +1,310 @@
+"""Writes clips cut out of their sources, each as a video with its metadata beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from sluice.codec.video.clip import Audio, ClipFailure, ClipFile, ClipSettings, ClipSpan, Mode
+from sluice.codec.video.cut import cut_clips
+from sluice.codec.video.encode import check_settings
+from sluice.codec.video.whole import whole_clip
+from sluice.errors import ReadError, SampleError, StorageError, UsageError
+from sluice.sample import Item, Media, Sample
+from sluice.sample.members import extension_for
+from sluice.storage import Location
+from sluice.writers.bodies import Body, Intake, bodies
+from sluice.writers.clip_metadata import document, is_window, metadata, source_video
+from sluice.writers.clip_tables import embedding_files, finish_tables, rows_path
+from sluice.writers.columns import beside, check_embeddings, json_rows, measures
+from sluice.writers.files import hashed, put, put_table
+from sluice.writers.protocol import ShardFile, ShardResult
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A sample to be written: its position, its name in the output, and its video."""
+
+    position: int
+    sample: Sample
+    name: str
+    video: Item
+
+    @property
+    def media(self) -> Media:
+        """The view of its video."""
+        assert self.video.media is not None
+        return self.video.media
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole file and no part of one."""
+        return self.media.start_s is None and self.media.end_s is None and self.media.crop is None
+
+    @property
+    def source(self) -> Media:
+        """The source that it is a view of."""
+        return replace(self.media, start_s=None, end_s=None, crop=None)
+
+
+class ClipsWriter:
+    """`clips/{id}.mp4`, `metas/v0/{id}.json`, and over all of them `clips.parquet` and `summary.json`.
+
+    Clips are cut as `mode` says: `transcode` (default), `smart` or `copy` (see `codec/video/clip.py`, as for `codec`,
+    `crf`, `preset`, `bitrate`, `audio`, `pixel_format` and `threads`). A sample that is a whole file and not a span of
+    one keeps its bytes, unless a mode is named that changes them. The id is the sample's, or the field `span_uuid`
+    where the sample came from such a tree. Captions of windows go into the metadata, other members beside it as
+    `sidecars/{id}.{name}`, vectors (with `embeddings`) into `embeddings/{model}/`. Clips of one source are cut in one
+    passage over it.
+    """
+
+    format: ClassVar[str] = "clips"
+    version: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        output: Location,
+        *,
+        mode: Mode | None = None,
+        codec: str = "libx264",
+        crf: float = 20.0,
+        preset: str | None = None,
+        bitrate: int | str | None = None,
+        audio: Audio = "copy",
+        pixel_format: str = "yuv420p",
+        threads: int = 1,
+        annotation_version: str = "v0",
+        previews: bool = False,
+        embeddings: str = "none",
+    ) -> None:
+        self.output, self.annotation_version, self.previews = output, annotation_version, previews
+        self.embeddings = check_embeddings(embeddings)
+        self.whole_as_is = mode is None or mode != "transcode"
+        self.settings = ClipSettings(
+            mode or "transcode", codec, crf, preset, _bits(bitrate), audio, pixel_format, threads
+        )
+        check_settings(self.settings)
+
+    def write_shard(
+        self, index: int, samples: Iterable[Sample | None], fields: pa.Table | None
+    ) -> ShardResult:
+        """Write the clips of shard `index`, each whole with its metadata; the shard's table comes last."""
+        intake = _Clips()
+        known = measures(fields, self.embeddings)
+        rows = json_rows(_plain(known))
+        files: list[ShardFile] = []
+        places: list[dict[str, Any]] = []
+        with _room(self.output, index) as folder:
+            for _, group in groupby(intake.wanted(samples), key=lambda w: _source_key(w.media)):
+                for wanted, clip in self._cut(list(group), folder):
+                    if isinstance(clip, ClipFailure):
+                        intake.failed[wanted.position] = clip.reason
+                        continue
+                    try:
+                        written, told = self._write(wanted, clip, rows[wanted.position] if rows else {})
+                    except SampleError as error:
+                        intake.failed[wanted.position] = error.reason
+                        continue
+                    files += written
+                    places.append(told)
+                    intake.note(wanted.position, wanted.sample)
+        order = sorted(range(len(places)), key=lambda k: intake.kept[k])
+        intake.sort(order)
+        table = beside(intake, known, _columns([places[k] for k in order]))
+        table, vectors = embedding_files(table)
+        files += [put_table(self.output, f"embeddings/{n}/{index:05d}.parquet", t) for n, t in vectors]
+        files.append(put_table(self.output, rows_path(index), table))
+        return ShardResult(tuple(files), len(intake.kept), intake.failed)
+
+    def finish(self, shards: Sequence[Mapping[str, Any]]) -> tuple[ShardFile, ...]:
+        """`clips.parquet` of all shards' rows, and `summary.json`."""
+        return finish_tables(self.output, shards)
+
+    def _cut(self, group: list[_Wanted], folder: Path) -> Iterator[tuple[_Wanted, ClipFile | ClipFailure]]:
+        """The group's clips, of one source, as they come to be."""
+        as_is = [w for w in group if w.is_whole and self.whole_as_is]
+        for wanted in as_is:
+            yield wanted, whole_clip(wanted.media)
+        cut = [w for w in group if w not in as_is]
+        if not cut:
+            return
+        spans = [ClipSpan(w.media.start_s, w.media.end_s, w.media.crop) for w in cut]
+        results = cut_clips(cut[0].source, spans, self.settings, folder=folder)
+        yield from zip(cut, results, strict=True)
+
+    def _write(
+        self, wanted: _Wanted, clip: ClipFile, row: Mapping[str, Any]
+    ) -> tuple[list[ShardFile], dict[str, Any]]:
+        """Put a clip where it belongs, its metadata after it; the files, and what its row says of them."""
+        sample, name = wanted.sample, wanted.name
+        others = _others(sample, wanted.video)  # read first: a clip is written when all of it can be
+        known = _known_metadata(others)
+        suffix = clip.path.suffix if clip.path is not None else f".{_suffix(wanted.video)}"
+        place = f"clips/{name}{suffix}"
+        with hashed(self.output / place) as file:
+            for chunk in clip.chunks():
+                file.write(chunk)
+            if clip.path is None and wanted.video.hash not in (None, file.done(place).hash):
+                raise ReadError("changed since it was measured", place)
+        if clip.path is not None:
+            clip.path.unlink()
+        video = file.done(place)
+        clip = replace(clip, size_bytes=video.size)
+        told = metadata(sample, name, clip, place, video.hash, row, known)
+        meta = put(self.output, f"metas/{self.annotation_version}/{name}.json", document(told))
+        sides = [put(self.output, f"sidecars/{name}.{b.name}", b.data) for b in others if b.name != "json"]
+        row_told = {
+            **{name: getattr(clip, name) for name in _TOLD if hasattr(clip, name)},
+            "clip": place,
+            "meta": meta.path,
+            "hash": video.hash,
+            "source_video": source_video(sample),
+            "has_caption": told["has_caption"],
+        }
+        return [video, *sides, meta], row_told
+
+
+class _Clips(Intake):
+    """Takes samples in as clips that are wanted, and notes those that were written."""
+
+    def wanted(self, samples: Iterable[Sample | None]) -> Iterator[_Wanted]:
+        """The samples that have a video of their own to be cut out."""
+        taken: set[str] = set()
+        for position, sample in enumerate(samples):
+            try:
+                found = _wanted(position, sample)
+                if found.name in taken:
+                    raise ReadError("duplicate id in the output")
+            except ReadError as error:
+                self.failed[position] = error.reason
+                continue
+            taken.add(found.name)
+            yield found
+
+    def note(self, position: int, sample: Sample) -> None:
+        """A clip of this sample was written."""
+        self.kept.append(position)
+        self.ids.append(sample.id)
+        self.keys.append(sample.key)
+        self.fields.append({n: v for n, v in sample.fields.items() if n not in _TOLD})
+
+    def sort(self, order: Sequence[int]) -> None:
+        """Put what was noted in the order of the shard."""
+        self.kept = [self.kept[k] for k in order]
+        self.ids = [self.ids[k] for k in order]
+        self.keys = [self.keys[k] for k in order]
+        self.fields = [self.fields[k] for k in order]
+
+
+def _wanted(position: int, sample: Sample | None) -> _Wanted:
+    if sample is None:
+        raise ReadError("could not be read again")
+    for note in sample.notes:
+        if note.kind == "read":
+            raise ReadError(note.reason, note.detail)
+    videos = [item for item in sample.items if item.modality == "video"]
+    if len(videos) != 1 or videos[0].media is None:
+        raise ReadError("no video" if not videos else "several videos" if len(videos) > 1 else "no bytes")
+    told = sample.fields.get("span_uuid")
+    return _Wanted(position, sample, sample.key if told == sample.key else sample.id, videos[0])
+
+
+def _source_key(media: Media) -> tuple[object, ...]:
+    return media.uri, media.offset, media.size, None if media.data is None else id(media.data)
+
+
+@contextmanager
+def _room(output: Location, index: int) -> Iterator[Path]:
+    """A folder for unfinished clips: beside the output, where the room for them is, and emptied when begun anew."""
+    if not output.is_local:
+        with tempfile.TemporaryDirectory(prefix="sluice-clips-") as name:
+            yield Path(name)
+        return
+    folder = output.path / f".clips-{index:05d}.tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(str(error.strerror or error), where=str(folder)) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _others(sample: Sample, video: Item) -> list[Body]:
+    """The members of a sample beside its video and its captions."""
+    rest = tuple(item for item in sample.items if item is not video and not is_window(item))
+    return bodies(replace(sample, items=rest))
+
+
+def _known_metadata(others: Sequence[Body]) -> dict[str, Any]:
+    """The metadata that came with the sample, where it is an object."""
+    body = next((b for b in others if b.name == "json"), None)
+    try:
+        found = json.loads(body.data) if body is not None else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _suffix(video: Item) -> str:
+    suffix = video.name.rpartition(".")[2]
+    return suffix if suffix.isalnum() else extension_for(video.content_type) or "mp4"
+
+
+def _plain(fields: pa.Table | None) -> pa.Table | None:
+    if fields is None:
+        return None
+    return fields.drop_columns([f.name for f in fields.schema if pa.types.is_fixed_size_list(f.type)])
+
+
+def _bits(bitrate: int | str | None) -> int | Literal["match"] | None:
+    """A bitrate in bits per second: a number, one with `k` or `M`, or `match`."""
+    if bitrate is None or isinstance(bitrate, int):
+        return bitrate
+    if bitrate == "match":
+        return "match"
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kM]?)", bitrate)
+    if found is None:
+        raise UsageError(f"bitrate: {bitrate!r} is none", fix="write 4M, 800k, a number of bits, or match")
+    return round(float(found[1]) * {"": 1, "k": 1000, "M": 1_000_000}[found[2]])
+
+
+_TOLD: dict[str, pa.DataType] = {
+    "clip": pa.string(),
+    "meta": pa.string(),
+    "hash": pa.string(),
+    "source_video": pa.string(),
+    "start_s": pa.float64(),
+    "end_s": pa.float64(),
+    "first_pts": pa.int64(),
+    "last_pts": pa.int64(),
+    "width_px": pa.int32(),
+    "height_px": pa.int32(),
+    "fps": pa.float64(),
+    "frame_count": pa.int64(),
+    "duration_s": pa.float64(),
+    "size_bytes": pa.int64(),
+    "video_codec": pa.string(),
+    "pixel_format": pa.string(),
+    "audio_codec": pa.string(),
+    "mode_used": pa.string(),
+    "fallback_reason": pa.string(),
+    "has_caption": pa.bool_(),
+}
+"""What a row says of a clip: where it is, what of the source it is, what it is like."""
+
+
+def _columns(told: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    return {name: pa.array([row[name] for row in told], kind) for name, kind in _TOLD.items()}

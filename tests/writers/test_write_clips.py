@@ -1,0 +1,54 @@
+"""Clips in a tree: cut out of their sources, each with its metadata, over all of them a table and a summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import xxhash
+
+from sluice.sample import Item, Media, Sample
+from sluice.storage import Location
+from sluice.writers import open_writer
+
+
+def _clip(
+    path: Path, number: int, start_s: float | None, end_s: float | None, *more: Item, **view: Any
+) -> Sample:
+    media = Media(str(path), 0, path.stat().st_size, start_s=start_s, end_s=end_s, **view)
+    fields = {"source_video": path.name, "clip_index": number, "clip_start_s": start_s, "clip_end_s": end_s}
+    name = f"{number:032x}"
+    return Sample(
+        name, f"{path.stem}-{number}", (Item("video", "video/mp4", "mp4", media=media), *more), fields
+    )
+
+
+def test_clips_stand_beside_their_metadata(data_dir: Path, tmp_path: Path) -> None:
+    source = data_dir / "videos" / "data-juicer__video1.mp4"
+    caption = Item(
+        "text",
+        "text/plain",
+        "caption_000.txt",
+        text="a room",
+        fields={"start_frame": 0, "end_frame": 24, "model": "qwen", "kind": "caption", "prompt": "ab"},
+    )
+    samples = [_clip(source, 0, 0.0, 1.0, caption), _clip(source, 1, 2.0, 4.5), None]
+    writer = open_writer(Location(tmp_path / "out"), "clips")
+    result = writer.write_shard(0, samples, None)
+    assert result.failed == {2: "could not be read again"}
+    assert result.samples == 2
+    for file in result.files:
+        data = (tmp_path / "out" / file.path).read_bytes()
+        assert (len(data), xxhash.xxh3_128_hexdigest(data)) == (file.size, file.hash)
+    told = json.loads((tmp_path / "out" / "metas" / "v0" / f"{0:032x}.json").read_bytes())
+    assert told["clip_location"] == f"clips/{0:032x}.mp4"
+    assert told["duration_span"] == [0.0, 1.0]
+    assert (told["num_frames"], told["width"], told["height"], told["framerate"]) == (24, 640, 360, 24.0)
+    window = {"start_frame": 0, "end_frame": 24, "qwen_caption": "a room"}
+    assert told["windows"] == [window | {"captions": [{"model": "qwen", "kind": "caption", "prompt": "ab"}]}]
+    assert told["has_caption"] is True
+    with av.open(tmp_path / "out" / told["clip_location"]) as container:
+        assert len(list(container.decode(video=0))) == 24
+    assert not list((tmp_path / "out").glob(".*"))
