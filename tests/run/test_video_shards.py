@@ -377,3 +377,19 @@ def test_object_stores_get_the_bytes_of_a_local_run(clips: Path, tmp_path: Path,
     reader = open_reader(f"{s3}/out")
     again = [s for part in reader.slices() for s in reader.read(part)]
     assert sorted(s.key for s in again if not s.notes) == ["clip-0", "clip-1", "clip-3", "clip-4"]
+
+
+def test_clips_are_converted_to_shards_and_back(clips: Path, tmp_path: Path) -> None:
+    from sluice.run.convert import convert
+
+    done = convert(
+        str(clips), str(tmp_path / "a"), to="video-shards", settings={"text_encoder": "none"}, quiet=True
+    )
+    assert (done.read, done.written, done.failed) == (8, 6, 2)
+    assert done.reasons == {"no metadata": 1, "no value to partition by": 1}
+    assert {f.key for f in done.failures} == {"clip-x", "clip-y"}
+    assert {e.path.partition("/")[0] for e in Location(str(tmp_path / "a")).list()} == {"v0"}
+    assert not (tmp_path / "sluice-store").exists()
+    back = convert(str(tmp_path / "a"), str(tmp_path / "b"), to="webdataset", quiet=True)
+    assert (back.read, back.written) == (6, 6)
+    assert back.failed == 0

@@ -9,7 +9,9 @@ from typing import Any
 
 from sluice.errors import UsageError
 from sluice.readers import Reader, Slice, open_reader
+from sluice.recipe.recipe import Source
 from sluice.run.apart import refuse_inside
+from sluice.run.convert_bins import convert_bins
 from sluice.run.progress import Progress
 from sluice.sample import Sample
 from sluice.storage import Location
@@ -78,6 +80,10 @@ def convert(
     reader = open_reader(place, format=format, columns=columns, settings=read_settings)
     writer = open_writer(out, to, **(settings or {}))
     out.is_writable()
+    if hasattr(writer, "write_partitioned"):
+        given = Source(path=source, format=format, columns=columns, settings=dict(read_settings or {}))
+        packing = {"shard_size": shard_size, "shard_samples": shard_samples}
+        return _by_run(*convert_bins(given, target, to, packing, settings or {}, quiet))
     done = Converted()
     parts = list(reader.slices())
     total = _total(parts)
@@ -94,6 +100,18 @@ def convert(
             progress.update(samples=done.read - told, bytes=size, failed=done.failed - progress.failed)
             told = done.read
     return done
+
+
+def _by_run(summary: Mapping[str, Any], failed: Sequence[tuple[str, str]]) -> Converted:
+    listed = [Failure(key, reason) for key, reason in failed[:MOST_LISTED]]
+    return Converted(
+        summary["read"],
+        summary["kept"],
+        summary["shards"],
+        summary["size_bytes"],
+        reasons=dict(summary["failures"]),
+        failures=listed,
+    )
 
 
 def _refuse_mixing(place: Location, out: Location) -> None:

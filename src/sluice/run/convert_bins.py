@@ -1,0 +1,46 @@
+"""Converts clips to a training set in bins: a format that is laid out by a measure needs a run, not a copy."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sluice.recipe.recipe import Recipe, Source, Write
+from sluice.recipe.steps import Measure
+from sluice.storage import Location
+from sluice.store import RunDir
+
+BIN = "video_bin"
+
+
+def convert_bins(
+    source: Source,
+    target: str,
+    format: str,
+    packing: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    quiet: bool,
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Write all clips of a source into their bins, those below 720 px too; the run's summary, and failures by key.
+
+    What a run remembers is not kept: only the training set is left.
+    """
+    from sluice.run import run
+
+    steps = (Measure.model_validate({"operators": [{BIN: {"keep_low": True}}]}),)
+    write = Write(path=target, format=format, partition_by=BIN, settings=dict(settings), **packing)
+    recipe = Recipe.model_validate({"name": "convert", "source": source, "steps": steps, "write": write})
+    with tempfile.TemporaryDirectory(prefix="sluice-convert-") as folder:
+        summary = run(
+            recipe, output=target, run_dir=f"{folder}/run", store=f"{folder}/store", workers=0, quiet=quiet
+        )
+        place = RunDir.of(Location(target))
+        table = pq.read_table(io.BytesIO(place.selection.read()), columns=["key", "fate", "reason"])
+    for left in (place.selection, place.output / "dataset.json"):
+        left.delete()
+    failed = [(row["key"], row["reason"]) for row in table.to_pylist() if row["fate"] == "failed"]
+    return summary, failed
