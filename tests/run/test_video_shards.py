@@ -393,3 +393,14 @@ def test_clips_are_converted_to_shards_and_back(clips: Path, tmp_path: Path) -> 
     back = convert(str(tmp_path / "a"), str(tmp_path / "b"), to="webdataset", quiet=True)
     assert (back.read, back.written) == (6, 6)
     assert back.failed == 0
+
+
+def test_an_encoder_served_by_a_process_gives_the_same_bytes(
+    clips: Path, tmp_path: Path, t5: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard(clips, tmp_path / "out", t5)
+    first = tars(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setenv("SLUICE_MODEL_PROCESS", "cpu")
+    shard(clips, tmp_path / "out", t5, workers=2)
+    assert tars(tmp_path / "out") == first
