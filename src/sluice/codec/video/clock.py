@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluice.codec.video.container import Source
 from sluice.errors import UnreadableError
@@ -34,15 +34,15 @@ class Clock:
         self._most_back = int(_MOST_BACK_S / self.time_base)
         self._by_order = source.has_decoding_times_only
         self._fed: deque[int] = deque()
-        self._last: int | None = None
+        self.last: int | None = None
         self._last_ticks = self.usual_ticks
 
     def restart(self) -> None:
         """Forget what was fed: the decoder begins elsewhere."""
         self._fed.clear()
-        self._last = None
+        self.last = None
 
-    def fed(self, packet: Packet) -> None:
+    def fed(self, packet: Packet[Any]) -> None:
         """Note a packet that was given to the decoder."""
         if self._by_order and packet.dts is not None:
             self._fed.append(packet.dts)
@@ -53,14 +53,14 @@ class Clock:
             pts = self._fed.popleft() if self._fed else None
         else:
             pts = frame.pts if frame.pts is not None else frame.dts
-        last = self._last
+        last = self.last
         if pts is None:
             pts = 0 if last is None else last + self._last_ticks
         if last is not None and pts <= last:
             if last - pts > self._most_back:
                 raise UnreadableError("timestamps go back", f"from {last} to {pts}")
             return None
-        self._last, self._last_ticks = pts, self.ticks(frame)
+        self.last, self._last_ticks = pts, self.ticks(frame)
         return pts
 
     def ticks(self, frame: VideoFrame) -> int:

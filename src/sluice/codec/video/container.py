@@ -29,8 +29,19 @@ _LOCAL_BUFFER_BYTES = 1 << 18
 _FAR_BUFFER_BYTES = 1 << 20  # one request to an object store
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams, in which FFmpeg finds no time to go to
 
-THREADS = 1
-"""Threads of one decoder: workers are processes, as many as there are cores."""
+_threads = 1  # of one decoder: workers are processes, as many as there are cores
+
+
+def decoder_threads() -> int:
+    """How many threads one decoder of this process may have."""
+    return _threads
+
+
+def set_decoder_threads(count: int) -> int:
+    """Let one decoder of this process have so many threads (0: as many as FFmpeg likes); returns the former count."""
+    global _threads
+    former, _threads = _threads, count
+    return former
 
 
 class Source:
@@ -48,6 +59,11 @@ class Source:
     def is_seekable(self) -> bool:
         """Whether the container has times to go to; raw streams have none."""
         return not self.container.format.flags & _NO_TIMESTAMPS
+
+    @property
+    def is_iso(self) -> bool:
+        """Whether it is MP4 or one of its kin, which have an index of every sample."""
+        return self.container.format.name.startswith("mov,")
 
     @property
     def has_decoding_times_only(self) -> bool:

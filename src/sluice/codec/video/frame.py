@@ -34,7 +34,7 @@ class Scalers:
 
     def scaled(self, image: VideoFrame, width: int, height: int, pixel_format: str) -> Pixels:
         """A frame's pixels at a size, by area averaging, as stored (not turned)."""
-        from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+        from av.video.reformatter import Colorspace, VideoReformatter
 
         with self._lock:
             key = (width, height, pixel_format)
@@ -42,8 +42,10 @@ class Scalers:
             if scaler is None:
                 scaler = self._scalers[key] = VideoReformatter()
             same = width == image.width and height == image.height
-            guessed = None
-            if image.colorspace == _UNSPECIFIED_COLOUR:
+            grows = width > image.width or height > image.height
+            grey = pixel_format == "gray"
+            guessed = Colorspace.ITU601 if grey else None  # any, the same on both sides
+            if not grey and image.colorspace == _UNSPECIFIED_COLOUR:
                 guessed = Colorspace.ITU709 if _is_high_definition(image) else Colorspace.ITU601
             made = scaler.reformat(
                 image,
@@ -51,14 +53,28 @@ class Scalers:
                 height=height,
                 format=pixel_format,
                 src_colorspace=guessed,
-                interpolation=(Interpolation.BILINEAR if same else Interpolation.AREA) | _EXACT,
+                interpolation=_way(image, same, grows),
+                dst_colorspace=guessed if grey else None,
+                src_color_range="JPEG" if grey else None,  # luma is scaled as it is, its range expanded after
+                dst_color_range="JPEG" if grey else None,
                 threads=1,
             )
-        pixels: Pixels = made.to_ndarray()
-        return pixels
+        return np.asarray(made.to_ndarray(), np.uint8)
 
 
-_EXACT = 0x40000 | 0x2000  # SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT
+def _way(image: VideoFrame, same: bool, grows: bool) -> Any:
+    """How to scale: at the same size FFmpeg's fast path, within 3 levels for 8 bits; smaller by area, exactly.
+
+    Without `_WHOLE_CHROMA` neighbours would share chroma, which at small sizes is another part of the picture.
+    """
+    from av.video.reformatter import Interpolation
+
+    if same and image.format.components[0].bits == 8:
+        return Interpolation.BILINEAR
+    return (Interpolation.BILINEAR if grows else Interpolation.AREA) | _WHOLE_CHROMA
+
+
+_WHOLE_CHROMA = 0x40000 | 0x2000  # SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT
 
 
 def _is_high_definition(image: VideoFrame) -> bool:
@@ -142,9 +158,8 @@ class Frame:
         BT.601 luma. Tones are left alone: of HDR the PQ or HLG signal itself.
         """
         if self._luma is None:
-            stored, table = self._stored_luma()
-            pixels = _looked_up(stored, table)
-            self._luma = np.ascontiguousarray(self._look.orientation.applied(pixels))
+            stored, levels = self._stored_luma()
+            self._luma = np.ascontiguousarray(self._look.orientation.applied(levels.full(stored)))
         return self._luma
 
     def rgb(self, max_side_px: int | None = None) -> Pixels:
@@ -166,9 +181,14 @@ class Frame:
         key = (width_px, height_px, "luma")
         made = self._made.get(key)
         if made is None:
-            stored, table = self._stored_luma()
             size = self._look.orientation.shown_size(width_px, height_px)
-            scaled = _looked_up(_resized(stored, *size), table)
+            layout = _luma_layout(self._image.format.name)
+            if self._look.crop is None and layout is not None:
+                grey = self._scalers.scaled(self._image, *size, "gray")
+                scaled = _Levels.of(8, 0, self._is_full(layout)).full(grey)
+            else:
+                stored, levels = self._stored_luma()
+                scaled = levels.full(_resized(stored, *size))
             made = self._made[key] = np.ascontiguousarray(self._look.orientation.applied(scaled))
         return made
 
@@ -203,18 +223,20 @@ class Frame:
         )
         return stored[y : y + h, x : x + w]
 
-    def _stored_luma(self) -> tuple[NDArray[Any], Pixels | None]:
-        """The luma as stored but cropped, and the table that makes full-range 8-bit values of it (None: they are)."""
+    def _is_full(self, layout: _LumaLayout) -> bool:
+        return layout.is_full or self._image.color_range == _FULL_RANGE
+
+    def _stored_luma(self) -> tuple[NDArray[Any], _Levels]:
+        """The luma as stored but cropped, and what makes full-range 8-bit values of it."""
         image = self._image
         layout = _luma_layout(image.format.name)
         if layout is None:
             whole = self._scalers.scaled(image, image.width, image.height, "rgb24")
-            return cv2.cvtColor(np.ascontiguousarray(self._cropped(whole)), cv2.COLOR_RGB2GRAY), None
-        plane = image.planes[0]
+            return cv2.cvtColor(np.ascontiguousarray(self._cropped(whole)), cv2.COLOR_RGB2GRAY), _Levels()
+        plane: Any = image.planes[0]
         rows = np.frombuffer(plane, layout.dtype).reshape(-1, plane.line_size // layout.dtype.itemsize)
         stored = self._cropped(rows[: image.height, : image.width])
-        is_full = layout.is_full or image.color_range == _FULL_RANGE
-        return stored, _range_table(layout.bits, layout.shift, is_full)
+        return stored, _Levels.of(layout.bits, layout.shift, self._is_full(layout))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,32 +267,32 @@ def _luma_layout(pixel_format: str) -> _LumaLayout | None:
     return _LumaLayout(np.dtype("<u2"), bits, shift, is_full)
 
 
-@cache
-def _range_table(bits: int, shift: int, is_full: bool) -> Pixels | None:
-    """From stored values to 0-255: limited range is 16-235 of 8 bits, and as much of more (BT.601, BT.709, BT.2100)."""
-    if bits == 8 and is_full:
-        return None
-    values = np.arange(1 << (bits + shift), dtype=np.float64) / (1 << shift)
-    if is_full:
-        full = values * (255.0 / ((1 << bits) - 1))
-    else:
-        scale = 1 << (bits - 8)
-        full = (values - 16 * scale) * (255.0 / (219 * scale))
-    table: Pixels = np.clip(np.rint(full), 0, 255).astype(np.uint8)
-    table.setflags(write=False)
-    return table
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """Which stored values are black (0) and white (255)."""
 
+    black: float = 0.0
+    white: float = 255.0
 
-def _looked_up(stored: NDArray[Any], table: Pixels | None) -> Pixels:
-    if table is None:
-        return stored
-    if len(table) == 256:
-        return np.asarray(cv2.LUT(stored, table), np.uint8)
-    return table[np.minimum(stored, len(table) - 1)]
+    @classmethod
+    def of(cls, bits: int, shift: int, is_full: bool) -> _Levels:
+        """Limited range is 16 to 235 of 8 bits, and as much of more (BT.601, BT.709, BT.2100)."""
+        if is_full:
+            return cls(0.0, float(((1 << bits) - 1) << shift))
+        scale = 1 << (bits - 8 + shift)
+        return cls(16.0 * scale, 235.0 * scale)
+
+    def full(self, stored: NDArray[Any]) -> Pixels:
+        """Stored values from 0 (black) to 255 (white), rounded; beyond that they are cut off."""
+        if (self.black, self.white) == (0.0, 255.0) and stored.dtype == np.uint8:
+            return stored
+        above = cv2.subtract(stored, np.float64(self.black)) if self.black else stored  # never below 0
+        return np.asarray(cv2.convertScaleAbs(above, alpha=255.0 / (self.white - self.black)), np.uint8)
 
 
 def _resized(pixels: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     if pixels.shape[:2] == (height, width):
         return pixels
+    pixels = np.ascontiguousarray(pixels)
     shrinks = width <= pixels.shape[1] and height <= pixels.shape[0]
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

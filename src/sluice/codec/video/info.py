@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.codec.limits import current_limits
 from sluice.codec.video.container import Source, located, opened, seconds
-from sluice.codec.video.decode import Reader, sample_aspect_ratio
+from sluice.codec.video.reader import Reader, sample_aspect_ratio
 from sluice.errors import UnreadableError
 from sluice.sample.media import Media
 
@@ -63,43 +63,56 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    """What the packets of a stream come to: PTS of the last frame's end, packets, bytes."""
+    """What the packets of a stream come to: PTS of the last frame's end, frames, bits a second."""
 
     end_pts: int
-    packets: int
-    size_bytes: int
+    frames: int
+    bitrate_bps: int | None
 
 
 def probe(media: Media) -> VideoInfo:
     """What is known of the whole source behind a view (its span and crop are ignored).
 
-    Decodes the first picture (it alone tells where time begins and how pictures are turned); reads packets where the
-    container's header does not tell its length. Raises as `decode` does.
+    Decodes the first picture, which alone tells where time begins and how pictures are turned. An MP4's index tells
+    the rest, with its last packets; of other containers all packets are read (not decoded). Raises as `decode` does,
+    and UnreadableError with the reason `zero duration`.
     """
     with opened(media) as source:
         reader = Reader(source)
         image, first_pts = reader.first
-        with opened(media) as again:
-            extent = _extent(again, reader)
+        extent = _indexed(source, reader) or _scanned(media, reader)
         return _info(media, source, reader, image, first_pts, extent)
 
 
-def _extent(source: Source, reader: Reader) -> _Extent:
-    stream = source.pictures()
-    end, packets, size = None, 0, 0
+_TAIL_PACKETS = 64  # the last picture shown is among them: codecs reorder by 16 pictures at most
+
+
+def _indexed(source: Source, reader: Reader) -> _Extent | None:
+    """By the index of every sample that MP4 has; None where it is not complete (fragments)."""
+    stream = reader.stream
+    entries = stream.index_entries
+    count = len(entries)
+    if not source.is_iso or count == 0 or count != stream.frames:
+        return None
+    current_limits().check_video_length(0.0, count)
+    shown = sum(not entry.is_discard for entry in entries)
     with located():
-        for packet in source.container.demux(stream):
-            at = packet.pts if packet.pts is not None else packet.dts
-            if packet.size == 0 or packet.is_discard or at is None:
-                continue
-            if source.has_decoding_times_only and packet.dts is not None:
-                at = packet.dts
-            packets, size = packets + 1, size + packet.size
-            here = at + (packet.duration or reader.clock.usual_ticks)
-            end = here if end is None else max(end, here)
+        source.container.seek(entries[max(0, count - _TAIL_PACKETS)].timestamp, any_frame=True, stream=stream)
+    end, _, _ = reader.extent()
+    if end is None or len(stream.index_entries) != count:
+        return None
+    return _Extent(end, shown, stream.codec_context.bit_rate or None)
+
+
+def _scanned(media: Media, reader: Reader) -> _Extent:
+    """By reading every packet, on a file of its own: not every container can be put back to its start."""
+    with opened(media) as source:
+        again = Reader(source)
+        end, frames, size_bytes = again.extent()
     if end is None:
         raise UnreadableError("no frames", "its video stream has no packets")
-    return _Extent(end, packets, size)
+    length_s = seconds(end - reader.first[1], reader.time_base)
+    return _Extent(end, frames, round(size_bytes * 8 / length_s) if length_s > 0 else None)
 
 
 def _info(
@@ -109,7 +122,7 @@ def _info(
     duration_s = seconds(extent.end_pts - first_pts, reader.time_base)
     if duration_s <= 0:
         raise UnreadableError("zero duration", "its last frame ends where its first begins")
-    current_limits().check_video_length(duration_s, extent.packets)
+    current_limits().check_video_length(duration_s, extent.frames)
     look = reader.look(None)
     width, height = look.shown_size(image.width, image.height)
     return VideoInfo(
@@ -126,9 +139,9 @@ def _info(
         duration_s=duration_s,
         first_pts=first_pts,
         time_base=reader.time_base,
-        fps=extent.packets / duration_s,
-        frame_count=extent.packets,
-        bitrate_bps=round(extent.size_bytes * 8 / duration_s),
+        fps=extent.frames / duration_s,
+        frame_count=extent.frames,
+        bitrate_bps=extent.bitrate_bps,
         is_hdr=image.color_trc in _HDR_TRANSFERS,
         has_audio=source.audio is not None,
         audio=_audio(source),

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 MotionVectors = NDArray[np.void]
-"""One row a block (a bi-predicted block has two), of `MOTION_VECTOR`, FFmpeg's AVMotionVector (libavutil/motion_vector.h):
+"""One row a block (a bi-predicted block has two), of `MOTION_VECTOR`, FFmpeg's AVMotionVector
+(libavutil/motion_vector.h):
 
 `source`: where it points from: negative for the past, positive for the future. `w`, `h`: the block's size in
 pixels. `src_x`, `src_y`, `dst_x`, `dst_y`: the block's centre in the picture it came from and in this one, in pixels
@@ -37,7 +38,8 @@ MOTION_VECTOR = np.dtype(
 )
 
 EXPORTING_CODECS = frozenset(
-    ["flv1", "h261", "h263", "h263i", "h263p", "h264", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "rv10", "rv20", "wmv1", "wmv2"]
+    {"flv1", "h261", "h263", "h263i", "h263p", "h264", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
+    | {"msmpeg4v2", "msmpeg4v3", "rv10", "rv20", "wmv1", "wmv2"}
 )
 """Codecs whose decoders in FFmpeg export vectors; of any other there are none, which is not the same as no motion."""
 
@@ -46,8 +48,8 @@ _NONE_MOVED = np.zeros(0, MOTION_VECTOR)
 
 def motion_vectors(frame: VideoFrame) -> MotionVectors:
     """A frame's vectors; an empty array where it has none (intra pictures)."""
-    for data in frame.side_data:
+    side_data: Any = frame.side_data
+    for data in side_data:
         if data.type.name == "MOTION_VECTORS":
-            exported: Any = data
-            return np.frombuffer(bytes(exported), MOTION_VECTOR)
+            return np.frombuffer(bytes(data), MOTION_VECTOR)
     return _NONE_MOVED

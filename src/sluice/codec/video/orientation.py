@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,8 @@ UPRIGHT = Orientation()
 
 def orientation(frame: VideoFrame) -> Orientation:
     """How a frame is to be shown, by its display matrix (ISO/IEC 14496-12, 8.3.2; FFmpeg's libavutil/display.h)."""
-    for data in frame.side_data:
+    side_data: Any = frame.side_data
+    for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
             return from_matrix(bytes(data))
     return UPRIGHT

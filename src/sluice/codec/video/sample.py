@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from sluice.codec.video.container import first_tick, opened
-from sluice.codec.video.decode import Reader, decode
+from sluice.codec.video.decode import decode
 from sluice.codec.video.frame import Frame, Scalers
+from sluice.codec.video.reader import Reader
 from sluice.errors import UnreadableError
 from sluice.sample.media import Media
+
+if TYPE_CHECKING:
+    from sluice.codec.video.reader import Picture
 
 
 def uniform_times(start_s: float, end_s: float, n: int) -> list[float]:
     """`n` times spread evenly from `start_s` to `end_s`, both included; of one, the middle.
 
-    The time `end_s` itself has no frame of the span [start_s, end_s); `frames_at` gives the last one there.
+    At `end_s` itself a span has no frame any more: `frames_at` gives its last one there.
     """
     if n < 1:
         return []
@@ -25,40 +30,61 @@ def uniform_times(start_s: float, end_s: float, n: int) -> list[float]:
 
 
 def frames_at(media: Media, times_s: Sequence[float]) -> list[Frame]:
-    """For each time (seconds of the source) the first frame of the view at or after it; past its end the last frame.
+    """For each time (seconds of the source) the first frame of the view at or after it; past its end the last one.
 
-    Frames come in the order of `times_s`; the same frame may come twice. Raises as `decode` does.
+    Frames are in the order of `times_s`, their `index` too; the same picture may come twice. `duration_s` is what the
+    container says. Decodes from the key frame before each time, and no frame twice. Raises as `decode` does.
     """
     if not times_s:
         return []
     with opened(media) as source:
-        return _at(Reader(source), media, times_s)
+        reader = Reader(source)
+        look, scalers = reader.look(media.crop), Scalers()
+        pictures = _Pictures(reader, media)
+        found = {i: pictures.at(times_s[i]) for i in sorted(range(len(times_s)), key=times_s.__getitem__)}
+        return [reader.frame(found[i], look, scalers, i) for i in range(len(times_s))]
 
 
-def _at(reader: Reader, media: Media, times_s: Sequence[float]) -> list[Frame]:
-    look, scalers, origin = reader.look(media.crop), Scalers(), reader.first[1]
-    start = None if media.start_s is None else origin + first_tick(media.start_s, reader.time_base)
-    end = None if media.end_s is None else origin + first_tick(media.end_s, reader.time_base)
-    order = sorted(range(len(times_s)), key=lambda i: times_s[i])
-    found: dict[int, Frame] = {}
-    frames = reader.frames(media.start_s, media.end_s, media.crop)
-    last: Frame | None = None
-    for i in order:
-        tick = origin + first_tick(times_s[i], reader.time_base)
-        while last is None or last.pts < tick:
-            following = next(frames, None)
+class _Pictures:
+    """The pictures of a view at times that are asked for in ascending order."""
+
+    def __init__(self, reader: Reader, media: Media) -> None:
+        self._reader = reader
+        self._origin = reader.first[1]
+        self._start = self._origin if media.start_s is None else self._tick(media.start_s)
+        self._end = None if media.end_s is None else self._tick(media.end_s)
+        self._ahead: Iterator[Picture] | None = None
+        self._here: Picture | None = None  # the last picture that was decoded
+        self._inside: Picture | None = None  # the last one that lies in the view
+
+    def _tick(self, time_s: float) -> int:
+        return self._origin + first_tick(time_s, self._reader.time_base)
+
+    def at(self, time_s: float) -> Picture:
+        tick = max(self._tick(time_s), self._start)
+        if self._end is not None:
+            tick = min(tick, self._end - 1)  # from there on the last picture of the view is meant
+        here = self._here
+        if self._ahead is None or (here is not None and self._reader.leads_further(here[1], tick)):
+            self._ahead = self._reader.images(tick)
+            self._here = self._inside = None
+        while self._here is None or self._here[1] < tick:
+            following = next(self._ahead, None)
             if following is None:
                 break
-            last = following
-        if last is None:
+            self._here = following
+            if following[1] >= self._start and (self._end is None or following[1] < self._end):
+                self._inside = following
+        if self._inside is None:
             raise UnreadableError("no frames", "no frame lies in the span")
-        found[i] = last
-    del look, scalers, start, end
-    return [found[i] for i in range(len(times_s))]
+        return self._inside
 
 
 def keyframes(media: Media) -> Iterator[Frame]:
-    """The view's key frames, nothing else being decoded; where it has none, its first frame."""
+    """The view's key frames, nothing else being decoded; where it has none, its first frame.
+
+    Raises as `decode` does.
+    """
     found = False
     for frame in decode(media, keyframes_only=True):
         found = True
