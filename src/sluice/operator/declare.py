@@ -7,12 +7,13 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field as Described
 
-from sluice.operator.spec import Cost, Field, Kind, Need, Output, Spec, ValueKind
+from sluice.operator.spec import Cost, Field, Kind, Need, Output, Sees, Spec, ValueKind
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 
@@ -70,6 +71,26 @@ def feature(
 
     def declare(target: Declared) -> Declared:
         return _attach(target, "feature", version, cost, scope, libraries, "", "", batched)
+
+    return declare
+
+
+def track(
+    *, version: int, sees: Sees, motion_vectors: bool = False, libraries: tuple[str, ...] = ()
+) -> Callable[[Declared], Declared]:
+    """Declare a track: a class that sees one source video once, in order, and makes a row of values now and then.
+
+    `sees` says what its `__call__` is given: `grid` the frames at fixed times of the source (as many a second as its
+    setting `fps` says, from 0 on: for each such time the first frame that is not earlier, a frame once), `frames`
+    every frame, `audio` blocks of sound of equal length. It returns one row (a NamedTuple), or None for none. `start`
+    tells it of a new source. Operators of scope `video` take it by its name, as a `Span`.
+    """
+
+    def declare(target: Declared) -> Declared:
+        _attach(target, "track", version, "decode", "video", ("av", *libraries), "", "")
+        given = {"needs": (Need("media", None),), "sees": sees, "motion_vectors": motion_vectors}
+        target.spec = replace(target.spec, **given)  # type: ignore[attr-defined]
+        return target
 
     return declare
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from sluice.errors import PlanError
-from sluice.operator import alive
+from sluice.operator import alive, tracks
 from sluice.operator.instance import Instance
 from sluice.operator.pairing import NO_TEXT, pair_cells, pair_values
 from sluice.operator.spec import ITEM_SCOPES
@@ -170,6 +171,8 @@ def _mark(instance: Instance) -> str:
 
 
 def _opened(instance: Instance) -> tuple[Callable[..., Any], dict[str, Any]]:
+    if instance.spec.kind == "track":
+        return partial(tracks.span, instance), {}
     settings = dict(instance.settings)
     if instance.spec.scope == "pair":
         del settings["pair"]  # says which pairs are made; an operator sees one of them

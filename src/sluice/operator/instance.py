@@ -65,7 +65,11 @@ class Instance:
 
     @property
     def made(self) -> tuple[str, ...]:
-        """The names of the values that a program gives of it: its columns; of mappers and splitters, its own name."""
+        """The names of the values that a program gives of it: its columns; of mappers and splitters its own name; of
+        tracks none.
+        """
+        if self.spec.kind == "track":
+            return ()
         made = self.spec.kind in ("mapper", "splitter")
         return (self.spec.name,) if made else tuple(o.name for o in self.outputs)
 

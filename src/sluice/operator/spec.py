@@ -41,6 +41,9 @@ OVER: dict[str, Over] = {
 }
 """By the word that a recipe writes behind `over:`."""
 
+Sees = Literal["grid", "frames", "audio"]
+"""What a track is given of a source: frames on a fixed grid of time, every frame, or blocks of sound."""
+
 Marker = TypeVar("Marker")
 
 ValueKind = Literal["number", "text", "bool", "vector", "bits", "binary"]
@@ -148,7 +151,8 @@ class Spec:
     `scope` is what one call sees (`image`, `text`, `frame`, `audio`, `video`, `pair`, `sample`; for a
     deduplicator, `columns`); `parameters` hold of each setting its annotation and default (`...` for none);
     `batched` says that it takes lists, one entry an item; `by` is the value kind a deduplicator compares;
-    `libraries` are the distributions whose versions belong to the fingerprint.
+    `libraries` are the distributions whose versions belong to the fingerprint; `sees` and `motion_vectors` say of
+    a track what it is given.
     """
 
     name: str
@@ -167,6 +171,8 @@ class Spec:
     libraries: tuple[str, ...] = ()
     example: str = ""
     by: str = ""
+    sees: Sees | None = None
+    motion_vectors: bool = False
     origin: str = field(default="sluice", compare=False)
 
     @cached_property

@@ -15,6 +15,7 @@ from sluice.errors import SourceError, UsageError
 from sluice.model.used import models_of
 from sluice.operator import Instance, Registry, registry
 from sluice.operator.instance import library_version
+from sluice.operator.tracks import all_tracks
 from sluice.plan import Mappers, Plan, Unit, cut, plan, with_known_content
 from sluice.readers import Reader, detect_format, open_reader
 from sluice.readers.source import Source as SourceFiles
@@ -81,6 +82,7 @@ def prepare(
     splits = any(isinstance(step, Split) for step in recipe.steps)
     resolved = plan(recipe, found, _source_fields(peeked), {} if splits else _multiple(peeked))
     plain, mappers = reader, tuple(resolved.mappers.leading.values())
+    source = replace(source, tracks=all_tracks((*mappers, *resolved.instances)))
     if mappers:
         source = replace(source, mappers=mappers)
         reader = source.open()

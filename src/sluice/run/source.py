@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluice.operator import Instance
+from sluice.operator import Instance, tracks
 from sluice.plan import Unit
 from sluice.readers import Reader, open_reader
 from sluice.readers.derived import derived, leaving
@@ -22,7 +22,7 @@ class SourceRef:
     `columns` and `settings` are those of its reader.
 
     `mappers` change its samples as they are read; a splitter among them takes them apart. What mappers download is
-    kept in the `store`, "" for nowhere.
+    kept in the `store`, "" for nowhere, and so are the `tracks` of videos, all of which one decode measures.
     """
 
     url: str
@@ -32,6 +32,7 @@ class SourceRef:
     settings: Mapping[str, Any] = field(default_factory=dict)
     mappers: tuple[Instance, ...] = ()
     store: str = ""
+    tracks: tuple[Instance, ...] = ()
 
     @property
     def splitter(self) -> str | None:
@@ -40,7 +41,9 @@ class SourceRef:
 
     def open(self) -> Reader:
         """The reader of the source, with its mappers."""
-        downloads.use(Location(self.store) if self.store else None)
+        store = Location(self.store) if self.store else None
+        downloads.use(store)
+        tracks.use(store, self.tracks)
         columns = dict(self.columns) if self.columns else None
         reader = open_reader(self.url, format=self.format, columns=columns, settings=self.settings)
         return derived(reader, self.mappers)
