@@ -14,6 +14,8 @@ from sluice.codec.video.cutting import Cutting, Result
 from sluice.codec.video.passage import Passage
 from sluice.codec.video.reader import Reader
 from sluice.codec.video.remux import Copying, no_copy
+from sluice.codec.video.smart import SmartCutting
+from sluice.codec.video.splice import splice_for
 from sluice.codec.video.transcode import Look, Transcoding
 from sluice.errors import SampleError, StorageError
 from sluice.sample import Media
@@ -81,6 +83,10 @@ def _cutting(
 ) -> Cutting:
     if settings.mode == "copy":
         return Copying(passage, clips, folder, settings)
+    if settings.mode == "smart":
+        splice = splice_for(passage.video, settings)
+        if not isinstance(splice, str):
+            return SmartCutting(passage, clips, folder, settings, splice)
     return Transcoding(passage, clips, folder, settings, look=look)
 
 
@@ -90,6 +96,8 @@ def _reasons(passage: Passage, clips: dict[int, ClipSpan], settings: ClipSetting
         return {}
     if (reason := no_copy(passage.video)) is not None:
         return dict.fromkeys(clips, reason)
+    if settings.mode == "smart" and isinstance(splice := splice_for(passage.video, settings), str):
+        return dict.fromkeys(clips, splice)
     return {n: "a crop has to be encoded" for n, span in clips.items() if span.crop is not None}
 
 

@@ -158,7 +158,7 @@ class PictureEncoder:
         context.sample_aspect_ratio = Fraction(1)
         context.thread_count = settings.threads
         context.flags |= BITEXACT
-        _copy_colours(context, first)
+        copy_colours(context, first)
         context.options = encoder_options(settings, bitrate_bps) | (options or {})
         if bitrate_bps is not None:
             context.bit_rate = bitrate_bps
@@ -239,7 +239,8 @@ def encoder_options(settings: ClipSettings, bitrate_bps: int | None) -> dict[str
     return found
 
 
-def _copy_colours(context: Any, frame: VideoFrame) -> None:
+def copy_colours(context: Any, frame: Any) -> None:
+    """Have pictures coded with the colours that a frame or a stream says it has."""
     context.color_range = frame.color_range
     context.colorspace = frame.colorspace
     context.color_primaries = frame.color_primaries

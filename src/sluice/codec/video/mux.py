@@ -69,13 +69,18 @@ class ClipMuxer:
         """A packet of the source's sound, or a frame of it where it is encoded anew."""
         if self._audio is None:
             return
-        if self.origin is None or self.sound is None:
-            self._early.append(part)  # before the first picture is known: a second of it at most
-            return
+        self._early.append(part)
+        if self.origin is not None:
+            self._take_early()
+
+    def _take_early(self) -> None:
+        """The sound that came before the first picture was known: of a group of pictures at most."""
         early, self._early = self._early, []
+        if self.sound is None or self.origin is None:
+            return
         start = self.origin * self.time_base
         end = start + 10**9 if self.pts.end is None else self.pts.end * self.time_base
-        for one in (*early, part):
+        for one in early:
             self._write(self.sound.take(one, start, end))  # type: ignore[arg-type]
 
     def note_duration(self, pts: int, duration: int) -> None:
@@ -91,6 +96,8 @@ class ClipMuxer:
             packet.duration = round(self._last[1] * self.time_base / packet.time_base)
         packet.stream = self.video
         self._write((packet,))
+        if self._early:
+            self._take_early()
 
     def _write(self, packets: Iterator[Packet] | tuple[Packet, ...]) -> None:
         for packet in packets:
