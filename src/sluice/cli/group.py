@@ -26,6 +26,7 @@ VERBS = (
     "report",
     "verify",
     "convert",
+    "split",
     "shard",
     "preview",
     "ops",

@@ -1,0 +1,116 @@
+"""`sluice split`: videos to clips, as the ready recipe `video-split` has it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from sluice.cli.verb import verb
+
+RECIPE = "video-split"
+_SHOTS = "steps.0.split.video_split_shots"
+_MODES = ("transcode", "smart", "copy")
+
+
+@verb("split", "sluice split videos/ clips/ --min-length 2 --max-length 60")
+@click.argument("source", metavar="SRC")
+@click.argument("output", metavar="DST")
+@click.option(
+    "--by",
+    type=click.Choice(["shots", "stride"]),
+    default="shots",
+    show_default=True,
+    help="One clip a shot, or pieces of equal length.",
+)
+@click.option("--length", type=float, metavar="S", help="Seconds of a piece, with --by stride (default: 10).")
+@click.option("--min-length", type=float, metavar="S", help="Leave shorter clips out (default: 2).")
+@click.option("--min-frames", type=int, metavar="N", help="Leave clips of fewer frames out (default: 48).")
+@click.option("--max-length", type=float, metavar="S", help="Cut longer shots (default: 60).")
+@click.option(
+    "--trim", type=float, metavar="S", help="Leave so much out on both sides of a cut (default: 0.5)."
+)
+@click.option("--mode", type=click.Choice(_MODES), help="How clips are written (default: transcode).")
+@click.option("--crf", type=float, metavar="Q", help="Constant quality of the encoder (default: 20).")
+@click.option("--preset", metavar="NAME", help="Preset of the encoder (default: veryfast).")
+@click.option("--audio", type=click.Choice(["copy", "aac", "drop"]), help="What becomes of the sound.")
+@click.option("--store", metavar="PATH", help="Keep measures here (default: sluice-store beside DST).")
+@click.option("--run", "run_dir", metavar="PATH", help="Keep the run here (default: _sluice in DST).")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes (default: one a core; 0: none).")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe further.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N videos.")
+@click.option("--strict", is_flag=True, help="Stop at the first clip that fails.")
+@click.option("--update", is_flag=True, help="Let these settings take over what others wrote there.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(
+    source: str,
+    output: str,
+    by: str,
+    length: float | None,
+    min_length: float | None,
+    min_frames: int | None,
+    max_length: float | None,
+    trim: float | None,
+    mode: str | None,
+    crf: float | None,
+    preset: str | None,
+    audio: str | None,
+    store: str | None,
+    run_dir: str | None,
+    workers: int | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    strict: bool,
+    update: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Cut videos into clips.
+
+    The ready recipe `video-split`: sources are decoded once to find cuts, clips are written with their metadata. An
+    interrupted run is continued by the same command.
+    """
+    if workers != 0:
+        from sluice.run.local import start_fork_server
+
+        start_fork_server(("sluice.cli",))
+    from sluice.cli.run import finish
+    from sluice.cli.verb import loaded
+    from sluice.run import run
+
+    of_shots = {
+        "min_length_s": min_length,
+        "min_frames": min_frames,
+        "max_length_s": max_length,
+        "trim_s": trim,
+    }
+    of_strides = {"length_s": length, "min_length_s": min_length}
+    _refuse_others(by, of_shots if by == "stride" else of_strides, of_strides if by == "stride" else of_shots)
+    if by == "stride":
+        given = {name: value for name, value in of_strides.items() if value is not None}
+        chosen: dict[str, object] = {"steps.0.split": {"video_split_stride": given}}
+    else:
+        chosen = {f"{_SHOTS}.{name}": value for name, value in of_shots.items()}
+    writing = {"mode": mode, "crf": crf, "preset": preset, "audio": audio}
+    chosen |= {f"write.settings.{name}": value for name, value in writing.items()}
+    said = [f"{path}={json.dumps(value)}" for path, value in chosen.items() if value is not None]
+    wanted = loaded(RECIPE, (*said, *settings), source, output, limit)
+    summary = run(
+        wanted,
+        output=output,
+        run_dir=run_dir,
+        store=store,
+        workers=workers,
+        strict=strict,
+        update=update,
+        quiet=quiet,
+    )
+    finish(summary, as_json)
+
+
+def _refuse_others(by: str, theirs: dict[str, float | None], ours: dict[str, float | None]) -> None:
+    """Refuse options that mean nothing for this way of splitting."""
+    wrong = [name for name, value in theirs.items() if value is not None and name not in ours]
+    if wrong:
+        option = "--" + wrong[0].removesuffix("_s").replace("_", "-")
+        raise click.UsageError(f"{option} means nothing with --by {by}")
