@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import stand_ins
+from made_videos import made, scenes
 from sluice.operator import Instance, Spec, registry
 from sluice.operator.check import check, check_spawned, documented, libraries_declared
 from sluice.sample import Item, Media, Sample
@@ -53,6 +54,17 @@ def _made() -> tuple[Sample, ...]:
     return tuple(_sample(f"made {k}", pictures) for k, pictures in enumerate(members))
 
 
+@cache
+def _videos() -> tuple[Sample, ...]:
+    """Two short videos of still scenes."""
+    found = []
+    for seed in range(2):
+        data = made(scenes([70, 60], seed=seed))
+        video = Item("video", "video/mp4", "mp4", media=Media(size=len(data), data=data))
+        found.append(Sample(id=f"v{seed}", key=f"v{seed}", items=(video,)))
+    return tuple(found)
+
+
 def _sample(key: str, pictures: Sequence[bytes]) -> Sample:
     texts = (f"A picture of {key}: the quick brown fox jumps over the lazy dog, twice in {len(key)} days.",)
     images = [Item("image", media=Media(data=data)) for data in pictures]
@@ -90,13 +102,15 @@ def test_features_say_what_they_are_and_what_they_import(spec: Spec) -> None:
 @pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
 def test_conforms(spec: Spec, bound: Bound) -> None:
     company = [bound(other) for other in MEASURES if _bindable(other)]
-    assert check(bound(spec), _made(), company) == []
+    assert check(bound(spec), _videos() if spec.name.startswith("video") else _made(), company) == []
 
 
 @pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
 def test_conforms_on_photographs(spec: Spec, bound: Bound, data_dir: Path) -> None:
     paths = sorted(p for p in (data_dir / "photos").glob("*.jpg") if p.stat().st_size < 300_000)[:3]
     photos = [_sample(path.name, [path.read_bytes()]) for path in paths]
+    if spec.name.startswith("video"):
+        photos = list(_videos())
     assert check(bound(spec), photos) == []
 
 
