@@ -43,6 +43,15 @@ class Span:
     def __len__(self) -> int:
         return len(self.times_s)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Span) or (self.info, self.source_hash) != (other.info, other.source_hash):
+            return False
+        ends = (self.start_s, self.end_s) == (other.start_s, other.end_s)
+        same = np.array_equal(self.times_s, other.times_s) and self.columns.keys() == other.columns.keys()
+        return ends and same and all(_same(self[n], other[n]) for n in self.columns)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
 
@@ -58,6 +67,10 @@ class Span:
         first, last = np.searchsorted(self.times_s, [start, end])
         columns = {name: values[first:last] for name, values in self.columns.items()}
         return replace(self, start_s=start, end_s=end, times_s=self.times_s[first:last], columns=columns)
+
+
+def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 @dataclass
