@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
-_MOST_BACK_S = 0.5
-
 
 class Clock:
     """Gives frames, in the order they come out of the decoder, their PTS.
@@ -21,7 +19,7 @@ class Clock:
     Where the container has no times of presentation (AVI), the n-th frame out takes the n-th time of decoding: there
     every frame has the same length, and PTS guessed from frames' order come out in disorder. A frame without any time
     follows the one before by that one's length. A frame that is not later than the one before is never shown; it gets
-    None. Raises UnreadableError (`timestamps go back`) where times jump back by more than half a second.
+    None. Raises UnreadableError (`timestamps go back`) where times go back by more than the length of a frame.
     """
 
     def __init__(self, source: Source) -> None:
@@ -31,7 +29,6 @@ class Clock:
         self.time_base = stream.time_base
         rate = stream.average_rate or stream.guessed_rate
         self.usual_ticks = max(1, round(1 / rate / self.time_base)) if rate else 1
-        self._most_back = int(_MOST_BACK_S / self.time_base)
         self._by_order = source.has_decoding_times_only
         self._fed: deque[int] = deque()
         self.last: int | None = None
@@ -57,7 +54,7 @@ class Clock:
         if pts is None:
             pts = 0 if last is None else last + self._last_ticks
         if last is not None and pts <= last:
-            if last - pts > self._most_back:
+            if last - pts > self.usual_ticks:
                 raise UnreadableError("timestamps go back", f"from {last} to {pts}")
             return None
         self.last, self._last_ticks = pts, self.ticks(frame)

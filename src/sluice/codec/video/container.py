@@ -27,7 +27,7 @@ _FORMATS = (
 """Containers of one file. Playlists (HLS, DASH, concat) are not among them: hostile ones name other files and hosts."""
 _LOCAL_BUFFER_BYTES = 1 << 18
 _FAR_BUFFER_BYTES = 1 << 20  # one request to an object store
-_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams, in which FFmpeg finds no time to go to
+_SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv"})
 
 _threads = 1  # of one decoder: workers are processes, as many as there are cores
 
@@ -57,8 +57,14 @@ class Source:
 
     @property
     def is_seekable(self) -> bool:
-        """Whether the container has times to go to; raw streams have none."""
-        return not self.container.format.flags & _NO_TIMESTAMPS
+        """Whether a seek lands on a frame whose time is known exactly.
+
+        Not so in raw streams and MPEG program streams (times are guessed from the start), in AVI with B-frames (it has
+        no times of presentation), and in containers that nobody has shown it of: those are decoded from their start.
+        """
+        if self.has_decoding_times_only:
+            return self.video is not None and not self.video.codec_context.has_b_frames
+        return self.container.format.name in _SEEKABLE
 
     @property
     def is_iso(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sluice.codec.limits import current_limits
 from sluice.codec.video.container import first_tick, opened, seconds
 from sluice.codec.video.frame import Frame, Scalers
 from sluice.codec.video.reader import Reader
@@ -38,8 +39,9 @@ def _in_span(reader: Reader, media: Media) -> Iterator[Frame]:
     origin, time_base = reader.first[1], reader.time_base
     start = None if media.start_s is None else origin + first_tick(media.start_s, time_base)
     end = None if media.end_s is None else origin + first_tick(media.end_s, time_base)
-    index, held = 0, None
+    index, held, check = 0, None, current_limits().check_video_length
     for image, pts in reader.images(start):
+        check(seconds(pts - origin, time_base), index)
         if start is not None and pts < start:
             continue
         if held is not None:  # a frame is shown until the next one

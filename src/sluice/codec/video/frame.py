@@ -34,6 +34,9 @@ class Scalers:
 
     def scaled(self, image: VideoFrame, width: int, height: int, pixel_format: str) -> Pixels:
         """A frame's pixels at a size, by area averaging, as stored (not turned)."""
+        if image.width > _MOST_SHRUNK * width or image.height > _MOST_SHRUNK * height:
+            between = min(image.width, width * _BETWEEN), min(image.height, height * _BETWEEN)
+            return np.asarray(_resized(self.scaled(image, *between, pixel_format), width, height), np.uint8)
         from av.video.reformatter import Colorspace, VideoReformatter
 
         with self._lock:
@@ -74,6 +77,8 @@ def _way(image: VideoFrame, same: bool, grows: bool) -> Any:
     return (Interpolation.BILINEAR if grows else Interpolation.AREA) | _WHOLE_CHROMA
 
 
+_MOST_SHRUNK = 100  # swscale's filters have 256 taps at most: beyond that its areas are wrong
+_BETWEEN = 16
 _WHOLE_CHROMA = 0x40000 | 0x2000  # SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT
 
 
@@ -286,7 +291,8 @@ class _Levels:
         """Stored values from 0 (black) to 255 (white), rounded; beyond that they are cut off."""
         if (self.black, self.white) == (0.0, 255.0) and stored.dtype == np.uint8:
             return stored
-        above = cv2.subtract(stored, np.float64(self.black)) if self.black else stored  # never below 0
+        black: Any = self.black
+        above = cv2.subtract(stored, black) if self.black else stored  # never below 0
         return np.asarray(cv2.convertScaleAbs(above, alpha=255.0 / (self.white - self.black)), np.uint8)
 
 

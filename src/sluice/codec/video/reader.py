@@ -42,11 +42,14 @@ class Reader:
         self.source, self.stream = source, source.pictures()
         self.clock = Clock(source)
         self.time_base: Fraction = self.clock.time_base
+        declared_s = (source.container.duration or 0) / 1_000_000
+        current_limits().check_video_length(declared_s, self.stream.frames)
         context = self.stream.codec_context
         context.thread_count, context.thread_type = decoder_threads(), "AUTO"
         context.options = {"max_pixels": str(current_limits().video_px)}
         self._codec: str = context.codec.canonical_name
-        self._keys = keyframes_only
+        self._keys = keyframes_only and source.is_seekable and not source.has_decoding_times_only
+        self._only_keys = keyframes_only
         self._vectors = motion_vectors and self._codec in EXPORTING_CODECS
         if self._vectors:
             from av.codec.context import Flags2
@@ -60,7 +63,7 @@ class Reader:
     def first(self) -> Picture:
         """The first frame of the source and its PTS, the origin of time. It is decoded once."""
         if self._first is None:
-            self._first = next(self._from_start, None)
+            self._first = _first_of(self.source) if self._only_keys else next(self._from_start, None)
             if self._first is None:
                 raise UnreadableError("no frames", "its video stream has no picture")
         return self._first
@@ -97,9 +100,10 @@ class Reader:
             back = max(2 * back, first_tick(1.0, self.time_base))
         if back:
             yield from self._again_from_start()
-        else:
+            return
+        if not self._only_keys:
             yield self.first
-            yield from self._from_start
+        yield from self._from_start
 
     def leads_further(self, here: int, pts: int) -> bool:
         """Whether a seek to `pts` would go beyond `here`: it pays only where a key frame lies between them."""
@@ -114,18 +118,20 @@ class Reader:
 
         By reading packets to the end of the stream, without decoding.
         """
-        end, count, size_bytes = None, 0, 0
+        last, ticks, count, size_bytes = None, 0, 0, 0
         by_order = self.source.has_decoding_times_only
         for packet in self._packets(any_packet=True):
             at = packet.dts if by_order or packet.pts is None else packet.pts
-            if at is None or packet.is_discard:
+            if packet.is_discard:
                 continue
+            if at is None:  # raw streams: one picture after the other
+                at = 0 if last is None else last + ticks
             count, size_bytes = count + 1, size_bytes + packet.size
-            here = at + (packet.duration or self.clock.usual_ticks)
-            end = here if end is None else max(end, here)
+            if last is None or at > last:
+                last, ticks = at, packet.duration or self.clock.usual_ticks
             if count % _FRAMES_BETWEEN_CHECKS == 0:
                 current_limits().check_video_length(0.0, count)
-        return end, count, size_bytes
+        return None if last is None else last + ticks, count, size_bytes
 
     def _begun_before(self, start: int, goal: int) -> Iterator[Picture] | None:
         """Pictures from one at or before `start` on, sought at `goal`; None where the seek lands too late."""
@@ -147,9 +153,8 @@ class Reader:
 
     def _again_from_start(self) -> Iterator[Picture]:
         with opened(self.source.media) as source:
-            again = Reader(source, motion_vectors=self._vectors, keyframes_only=self._keys)
-            yield again.first
-            yield from again._from_start
+            again = Reader(source, motion_vectors=self._vectors, keyframes_only=self._only_keys)
+            yield from again.images(None)
 
     def _packets(self, *, any_packet: bool = False) -> Iterator[VideoPacket]:
         """Packets from the next key frame (or packet) on, to the end, which must be where the container says."""
@@ -196,7 +201,8 @@ class Reader:
                         raise UnreadableError("corrupt", f"a damaged picture {self._where(pts)}")
                     continue
                 clean = True
-                yield image, pts
+                if image.key_frame or not self._only_keys:
+                    yield image, pts
         if key_pts is None and not self._keys and self._codec not in _HIDING_CODECS:
             self._check_count(fed, out)
 
@@ -240,6 +246,12 @@ class Reader:
 def sample_aspect_ratio(stream: VideoStream) -> Fraction:
     """The width of a stored pixel over its height; 1 where the container does not tell."""
     return stream.sample_aspect_ratio or Fraction(1)
+
+
+def _first_of(source: Source) -> Picture:
+    """The first picture of all, which may be no key frame (an edit can begin anywhere)."""
+    with opened(source.media) as again:
+        return Reader(again).first
 
 
 def _end_s(source: Source) -> float:
