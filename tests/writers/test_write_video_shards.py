@@ -214,7 +214,9 @@ def test_webdataset_and_tar_list_what_is_written(tree: Path, tmp_path: Path, tin
         import webdataset
 
         seen = {
-            name: list(webdataset.WebDataset(str(folder / name / "part_000000/000000.tar"), shardshuffle=False))
+            name: list(
+                webdataset.WebDataset(str(folder / name / "part_000000/000000.tar"), shardshuffle=False)
+            )
             for name in ("video", "metas", "t5_xxl")
         }
     assert [s["__key__"] for s in seen["video"]] == [f"clip-{k}" for k in "abcd"]
