@@ -6,16 +6,19 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c const
 TESTS ?= tests
 SOURCES := $(shell ls -d src tests tools examples benchmarks 2>/dev/null)
 
-.PHONY: help setup demo test check bench docs lock clean
+.PHONY: help setup demo demo-video test check bench docs lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 setup: .venv/core.stamp ## the core, into .venv
 	@echo "Ready: $(BIN)/sluice --help"
 
 demo: .venv/demo.stamp ## the main job on real pictures; SOURCE=folder takes your own
 	@$(BIN)/python examples/demo.py $(if $(SOURCE),--source "$(SOURCE)")
+
+demo-video: .venv/video.stamp ## the video journey on videos it renders; SOURCE=folder takes your own
+	@$(BIN)/python examples/demo_video.py $(if $(SOURCE),--source "$(SOURCE)")
 
 test: .venv/dev.stamp ## every test; TESTS=path runs some, PYTEST="-k name" passes options on
 	@$(BIN)/python -m pytest -n 2 $(PYTEST) $(TESTS)
@@ -38,7 +41,7 @@ lock: .venv/dev.stamp ## resolve every extra together and rewrite constraints.tx
 	@$(BIN)/python tools/lock.py --upgrade
 
 clean: ## remove what the targets above made
-	rm -rf .venv demo bench-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv demo demo-video bench-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A stamp is renewed when what it was installed from changes, so that repeated calls cost nothing.
 .venv/bin/python:
@@ -59,7 +62,12 @@ INSTALLED_FROM := .venv/bin/python pyproject.toml constraints.txt
 	@$(PIP) -e ".[demo]"
 	@touch .venv/core.stamp $@
 
+.venv/video.stamp: $(INSTALLED_FROM)
+	@echo "Installing the core, and PyAV, whose wheel holds FFmpeg's libraries"
+	@$(PIP) -e ".[video]"
+	@touch .venv/core.stamp $@
+
 .venv/dev.stamp: $(INSTALLED_FROM)
 	@echo "Installing the core, every extra, and the tools that the tests need"
 	@$(PIP) -e ".[all,dev,demo]"
-	@touch .venv/core.stamp .venv/demo.stamp $@
+	@touch .venv/core.stamp .venv/demo.stamp .venv/video.stamp $@

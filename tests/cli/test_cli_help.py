@@ -44,13 +44,32 @@ def examples(help_text: str) -> list[str]:
     return [line.strip() for line in below.splitlines()[1:] if line.strip().startswith("sluice ")]
 
 
+@pytest.fixture(scope="session")
+def video_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make demo-video` leaves."""
+    output = tmp_path_factory.mktemp("video") / "demo-video"
+    script = Path(__file__).parents[2] / "examples" / "demo_video.py"
+    command = [sys.executable, str(script), "--output", str(output)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "4 videos = 3 split + 1 without a clip" in ran.stdout
+    assert "7 clips = 7 kept" in ran.stdout
+    shutil.rmtree(output / "dataset")
+    return output
+
+
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_example_works_on_the_demo(finished_demo: Path, tmp_path: Path, verb: str) -> None:
+def test_every_example_works_on_the_demo(
+    finished_demo: Path, video_demo: Path, tmp_path: Path, verb: str
+) -> None:
     # Examples write beside each other; each command gets the demo as the run left it.
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/source").symlink_to(finished_demo / "demo/source")
     shutil.copytree(finished_demo / "demo/curated", tmp_path / "demo/curated")
     shutil.copytree(finished_demo / "demo/sluice-store", tmp_path / "demo/sluice-store")
+    if verb in ("split", "shard"):
+        shutil.copytree(video_demo, tmp_path / "demo-video")
+        if verb == "split":
+            shutil.rmtree(tmp_path / "demo-video/clips")
     (tmp_path / "examples").symlink_to(Path(__file__).parents[2] / "examples")
     help_text = sluice(verb, "--help", cwd=tmp_path, COLUMNS="200").out
     assert "--json" in help_text

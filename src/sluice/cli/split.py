@@ -13,7 +13,7 @@ _SHOTS = "steps.0.split.video_split_shots"
 _MODES = ("transcode", "smart", "copy")
 
 
-@verb("split", "sluice split videos/ clips/ --min-length 2 --max-length 60")
+@verb("split", "sluice split demo-video/videos demo-video/clips --max-length 60")
 @click.argument("source", metavar="SRC")
 @click.argument("output", metavar="DST")
 @click.option(
