@@ -70,7 +70,7 @@ class Choice:
         return any(each.face.is_video for each in self._chosen)
 
     def faces(self) -> Iterator[Face]:
-        """What they show, one after the other; of bytes that only a second reading gives those of one sample at a time."""
+        """What they show, one by one; bytes that only a second reading gives are not held."""
         for part, group in groupby(self._chosen, key=lambda each: each.part):
             wanted = list(group)
             again = {each.row for each in wanted if not each.in_hand}
