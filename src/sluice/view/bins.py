@@ -71,12 +71,16 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A histogram to be made: of a numeric field, for a rule, with the rule's comparisons of the field."""
+    """A histogram to be made: of a numeric field, for a rule, with the rule's comparisons of the field.
+
+    `expression` is SQL over the columns of a sample that takes the field's place.
+    """
 
     field: str
     column_type: str
     rule: str
     atoms: tuple[AtomLike, ...] = ()
+    expression: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def _made(run: RunLike, wanted: Sequence[Wanted]) -> list[Histogram | None]:
 
 
 def _items(wanted: Wanted) -> str:
-    column = quoted(wanted.field)
+    column = wanted.expression or quoted(wanted.field)
     return f"unnest({column})" if wanted.column_type.endswith("[]") else column
 
 

@@ -66,6 +66,22 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
+def clock(seconds: float, digits: int = 1) -> str:
+    """A moment of a recording: 0:07.5, 12:04.0, 1:02:03.4; `digits` after the point."""
+    ticks = round(seconds * 10**digits)
+    whole, part = divmod(ticks, 10**digits)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours:,}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{shown}.{part:0{digits}d}" if digits else shown
+
+
+def span(start_s: float, end_s: float) -> str:
+    """From when to when: 0:07.5–0:12.0; of what is shorter than a second to hundredths."""
+    digits = 1 if end_s - start_s >= 1 else 2
+    return f"{clock(start_s, digits)}–{clock(end_s, digits)}"
+
+
 def size(size_bytes: float) -> str:
     """An amount of bytes in decimal units: 12 kB, 3.4 MB."""
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):

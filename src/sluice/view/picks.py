@@ -17,6 +17,7 @@ class Pick:
     key: str
     value: Any = None
     fate: str = ""
+    is_video: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,18 @@ def described(run: RunLike, ordinals: Iterable[int], field: str | None = None) -
     chosen = ", ".join(map(str, wanted))
     found = rows(
         run,
-        f"""SELECT ordinal, key, value, fate
-            FROM (SELECT ordinal, key, {value} AS value FROM samples WHERE ordinal IN ({chosen}))
+        f"""SELECT ordinal, key, value, fate, is_video
+            FROM (SELECT ordinal, key, {value} AS value, {_IS_VIDEO} AS is_video
+                  FROM samples WHERE ordinal IN ({chosen}))
             JOIN (SELECT ordinal, fate FROM fates WHERE ordinal IN ({chosen})) USING (ordinal)""",
     )
-    by_ordinal = {r["ordinal"]: Pick(r["ordinal"], r["key"], r["value"], r["fate"]) for r in found}
+    by_ordinal = {
+        r["ordinal"]: Pick(r["ordinal"], r["key"], r["value"], r["fate"], bool(r["is_video"])) for r in found
+    }
     return [by_ordinal[o] for o in wanted if o in by_ordinal]
+
+
+_IS_VIDEO = "coalesce(list_contains([i.modality for i in items], 'video'), FALSE)"
 
 
 def duplicates(run: RunLike, rule_texts: dict[str, str], groups: int, each: int) -> list[DuplicateRule]:

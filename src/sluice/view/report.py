@@ -9,7 +9,7 @@ from typing import Any
 
 import sluice
 from sluice.storage import Location
-from sluice.view import account, document_picks, documents, gallery, headline, judged, picks
+from sluice.view import account, clips, document_picks, documents, gallery, headline, judged, picks
 from sluice.view.comparison import told
 from sluice.view.html import Html, element, join
 from sluice.view.source import RunLike, column_types
@@ -58,9 +58,12 @@ def _sections(run: RunLike) -> list[tuple[str, str, Html] | None]:
     how = {each["name"]: told(each) for each in s.get("comparisons") or ()}
     gates = headline.gates(run, [rule.name for rule in repeated])
     table = headline.yield_table(run)
-    panels = judged.panels(run, tiles, column_types(run))
+    types = column_types(run)
+    panels = judged.panels(run, tiles, types)
+    cut = clips.section(run, types)
     return [
         ("flow", "What each step took", join(headline.waterfall(int(s["read"]), gates), table)),
+        ("clips", "Clips", cut) if cut else None,
         ("rules", "Rules and their cuts", join(judged.legend(), panels)) if panels else None,
         ("documents", "Documents", shown) if shelves else None,
         ("duplicates", "Duplicates", gallery.duplicates(repeated, tiles, how)) if repeated else None,
