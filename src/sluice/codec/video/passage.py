@@ -78,8 +78,14 @@ class Passage:
         with located():
             for packet in self._demux:
                 if packet.size and self._fresh(packet):
-                    return packet
+                    return self._timed(packet)
         return None
+
+    def _timed(self, packet: Packet) -> Packet:
+        """Where the container has no times of presentation, what it has is one only if nothing is reordered."""
+        if self.source.has_decoding_times_only and packet.stream_index == self.video.index:
+            packet.pts = None if self.video.codec_context.reorder_depth else packet.dts
+        return packet
 
     def _fresh(self, packet: Packet) -> bool:
         at, stream = order(packet), packet.stream_index

@@ -13,6 +13,7 @@ from sluice.codec.video.cutting import Clip, Cutting, FallbackError
 from sluice.codec.video.encode import encoding
 from sluice.codec.video.passage import Passage, PictureDecoder, Shown, order
 from sluice.codec.video.splice import ParameterSetError, Splice
+from sluice.codec.video.transcode import shown_for
 from sluice.errors import SampleError, UnreadableError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SmartClip(Clip):
         frame = shown.image
         frame.pts, frame.time_base = pts, self._passage.time_base
         frame.pict_type = 0
-        self.muxer.note_duration(pts, shown.ticks)
+        self.muxer.note_duration(pts, shown_for(shown, self, self._usual))
         self._passage.work.frames_encoded += 1
         with encoding():
             packets = self._encoder.encode(frame)
@@ -212,9 +213,9 @@ class SmartCutting(Cutting):
         key = group[0].pts or 0
         leading = [p for p in group[1:] if (p.pts or 0) < key]
         last = max(p.pts or 0 for p in group)
-        self.begin(last)
         opens = following is not None and self._splice.open_entry(following)
         until = (following.pts or 0) if opens and following is not None else last
+        self.begin(max(last, until - 1))  # leading pictures of the next group lean on this one
         holding, wanting = [], []
         for clip in self._running():
             inside = whole and self._copyable and clip.start <= key and not clip.after(until)
@@ -237,11 +238,9 @@ class SmartCutting(Cutting):
     ) -> None:
         """Decode a group for the clips that want frames of it, and its leading pictures for those that wait."""
         waited, self._waiting_for_leading = [c for c in self._waiting_for_leading if c in self.active], []
-        if waited and (leading or wanting):
-            packets = group if wanting else [group[0], *leading]
-        else:
+        if not waited:
             self._decoder.restart()
-            packets = group if wanting else []
+        packets = group if wanting else [group[0], *leading] if waited and leading else ()
         key = group[0].pts or 0
         try:
             for packet in packets:

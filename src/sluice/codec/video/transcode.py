@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sluice.codec.video.clip import ClipSettings, ClipSpan
 from sluice.codec.video.cutting import Clip, Cutting
 from sluice.codec.video.encode import PictureEncoder, Shape, shape_of
-from sluice.codec.video.passage import Passage, PictureDecoder, Shown
+from sluice.codec.video.passage import PictureDecoder, Shown
 from sluice.errors import SampleError, UnreadableError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Transcoding(Cutting):
     def __init__(self, *args: object, look: Look) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self.look = look
+        self._usual = max(1, round(1 / (look.rate * self.passage.time_base)))
         self._decoder = PictureDecoder(self.passage)
         self._encoders: dict[int, PictureEncoder] = {}
 
@@ -113,7 +114,7 @@ class Transcoding(Cutting):
             muxer.video, muxer.size = encoder.stream, shape.even
             muxer.begin(pts)
         assert muxer.origin is not None
-        duration = shown_for(shown, clip, self.passage, self.look.rate)
+        duration = shown_for(shown, clip, self._usual)
         self.passage.work.frames_encoded += 1
         muxer.note_duration(pts - muxer.origin, duration)
         for packet in encoder.encode(frame, pts - muxer.origin, duration):
@@ -127,12 +128,11 @@ class Transcoding(Cutting):
                 clip.muxer.take_picture(packet)
 
 
-def shown_for(shown: Shown, clip: Clip, passage: Passage, rate: Fraction) -> int:
-    """How long a frame is shown in a clip, in ticks.
+def shown_for(shown: Shown, clip: Clip, usual: int) -> int:
+    """How long a frame is shown in a clip, in ticks; `usual` is how long frames of this source are shown.
 
     A frame that stays for longer than the rate has it (a slide) is cut off at the clip's end.
     """
     if clip.pts.end is None:
         return shown.ticks
-    usual = max(1, round(1 / (rate * passage.time_base)))
     return min(shown.ticks, max(usual, clip.pts.end - shown.pts))
