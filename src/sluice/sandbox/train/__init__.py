@@ -1,0 +1,1 @@
+"""Training and evaluation: what a trainer is, external programs as trainers, and the exports they read."""

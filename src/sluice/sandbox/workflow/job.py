@@ -1,0 +1,25 @@
+"""What a hook is given besides results and settings: its name, its folder, and where to say what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a workflow, as its hook sees it.
+
+    `folder` is its own: files lie there, and a path below it may be a result. It is empty at the start, unless the
+    hook `resumes`. `round` counts the repetitions of its phase, from 1. `say` tells a line of progress.
+    """
+
+    name: str
+    folder: Path
+    round: int = 1
+    say: Callable[[str], None] = _silent
