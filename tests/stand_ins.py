@@ -55,8 +55,11 @@ def _vectors(folder: Path, size: int) -> str:
     return str(path)
 
 
-def bind(name: str, folder: Path) -> Instance:
-    """The operator with its defaults, except that models of `MAKERS` are small ones, kept in the folder."""
+def bind(name: str, folder: Path, over: str | None = None, **more: Any) -> Instance:
+    """The operator with its defaults, except that models of `MAKERS` are small ones, kept in the folder.
+
+    `more` are further settings; `over` is passed on, and names the column.
+    """
     own = REQUIRED[name](folder) if name in REQUIRED else {}
     settings: dict[str, dict[str, Any]] = {name: own}
     for instance in registry().bind(name, own).closure():
@@ -64,7 +67,8 @@ def bind(name: str, folder: Path) -> Instance:
             model = instance.settings[setting]
             if isinstance(model, str) and model in MAKERS:
                 settings.setdefault(instance.spec.name, {})[setting] = _made(model, folder)
-    return registry().bind(name, settings.pop(name), with_=settings)
+    alias = f"{over}_{name}" if over else None
+    return registry().bind(name, settings.pop(name) | more, with_=settings, over=over, alias=alias)
 
 
 def _made(model: str, folder: Path) -> str:

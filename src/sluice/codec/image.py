@@ -155,6 +155,17 @@ class Picture:
         return self._known_scaled[1]
 
 
+class PictureInHand(Picture):
+    """A picture whose pixels (uint8 RGB [H, W, 3]) are in hand already, such as a frame of a video."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        super().__init__(b"")
+        self._rgb = pixels
+
+    def _scaled(self, min_side_px: int) -> NDArray[np.uint8] | None:
+        return None
+
+
 def _decode_scaled(data: bytes, min_side_px: int) -> NDArray[np.uint8] | None:
     head = jpeg_head(data)
     if not isinstance(head, JpegHead):

@@ -267,7 +267,7 @@ def bad_samples(instance: Instance, samples: Sequence[Sample]) -> Iterator[Sampl
 
     Of a pair one half at a time is bad, or missing.
     """
-    scope = OVER[instance.over].scope if instance.over else instance.scope
+    scope = OVER[instance.over].like if instance.over else instance.scope
     if scope in ITEM_SCOPES:
         if instance.over:
             yield Sample(id="no items", key="no items")

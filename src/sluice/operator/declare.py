@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import Field as Described
 
-from sluice.operator.spec import Cost, Field, Kind, Need, Output, Sees, Spec, ValueKind
+from sluice.operator.frames import FRAME_SETTINGS, Frames
+from sluice.operator.spec import PAIR_SCOPES, Cost, Field, Kind, Need, Output, Sees, Spec, ValueKind
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 
 SCOPES = {
     "image_text": "pair",
-    "video_frames_text": "pair",
+    "video_frames_text": "video_pair",
     "phrase": "pair",
     "image": "image",
     "text": "text",
@@ -36,11 +37,11 @@ PAIRING: dict[str, Any] = {
         Literal["nearest", "any", "all"],
         Described(
             "nearest",
-            description="the text nearest to the image; or, of all, the highest or the lowest value",
+            description="the text nearest to the item; or, of all, the highest or the lowest value",
         ),
     )
 }
-"""The setting that every operator on pairs has besides its own: with which texts an image is paired."""
+"""The setting that every operator on pairs has besides its own: with which texts an image or video is paired."""
 
 
 class DeclarationError(TypeError):
@@ -153,14 +154,18 @@ def _attach(
     outputs: tuple[Output, ...] = ()
     if kind in ("measure", "track"):
         outputs, batched = _outputs(name, hints.get("return"))
+    scope, needs = scope or _scope_of(name), _needs(call, hints)
+    more = dict(PAIRING) if scope in PAIR_SCOPES else {}
+    if any(need.marked(Frames) for need in needs):
+        more |= FRAME_SETTINGS
     spec = Spec(
         name=name,
         kind=kind,
-        scope=scope or _scope_of(name),
+        scope=scope,
         version=version,
         cost=cost,
-        needs=_needs(call, hints),
-        parameters=_parameters(name, target, PAIRING if (scope or _scope_of(name)) == "pair" else {}),
+        needs=needs,
+        parameters=_parameters(name, target, more),
         outputs=outputs,
         target=target,
         doc=inspect.getdoc(target) or "",

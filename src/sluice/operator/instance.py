@@ -14,6 +14,7 @@ from typing import Any
 import xxhash
 
 from sluice.errors import MissingError
+from sluice.operator.frames import Frames, Reduce, reduced_output
 from sluice.operator.spec import COSTS, OVER, Contents, Cost, Output, Spec
 
 ROOTS: dict[str, frozenset[str]] = {
@@ -23,6 +24,7 @@ ROOTS: dict[str, frozenset[str]] = {
     "text": frozenset({"item", "text"}),
     "sample": frozenset({"sample"}),
     "document": frozenset({"text"}),
+    "frame": frozenset({"frame"}),
 }
 """Names that the evaluator itself supplies in each scope."""
 
@@ -33,7 +35,8 @@ class Instance:
 
     `settings` are complete (defaults filled in); `bindings` give for each need the instance that supplies it,
     roots excepted; `alias` renames its column (`as:`). `over` (a key of `OVER`) is what it and all that it needs
-    see as a whole, where that is not one item.
+    see, where that is not one item: `frames` then says of a part which frames, and `reduce` of the whole (whose one
+    binding, `frames`, is the part) how their values become one.
     """
 
     spec: Spec
@@ -41,26 +44,61 @@ class Instance:
     bindings: Mapping[str, Instance]
     alias: str | None = None
     over: str | None = None
+    frames: Frames | None = None
+    reduce: Reduce | None = None
 
     @property
     def scope(self) -> str:
         """What one call sees: the operator's own scope, or what the recipe asks for it over."""
+        if self.over == "frames":
+            return "frame" if self.reduce is None else "video"
         return self.over or self.spec.scope
+
+    @property
+    def batched(self) -> bool:
+        """Whether one call takes lists, one entry an item."""
+        return self.spec.batched and self.reduce is None
+
+    @property
+    def given(self) -> tuple[Instance | str, ...]:
+        """What a call is given, in order: what each binding makes, or what the evaluator supplies by this name.
+
+        The empty name stands for nothing: a need that is not wanted.
+        """
+        if self.reduce is not None:
+            return (self.bindings["frames"],)
+        roots = ROOTS.get(self.scope, frozenset())
+        return tuple(
+            self.bindings.get(need.name) or (need.name if need.name in roots else "")
+            for need in self.spec.needs
+        )
+
+    @property
+    def asked_over(self) -> dict[str, Any]:
+        """What a recipe says of it besides its settings: over what, which frames, how reduced."""
+        if self.over is None:
+            return {}
+        part = self.bindings["frames"].frames if self.reduce is not None else self.frames
+        how = {"reduce": self.reduce} if self.reduce is not None else {}
+        return {"over": self.over, **(part.asked if part is not None else {}), **how}
 
     @property
     def modality(self) -> str | None:
         """The modality whose items its values belong to; None for values of the sample as a whole."""
-        return None if self.over else self.spec.modality
+        return OVER[self.over].modality if self.over else self.spec.modality
 
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
         """The columns it makes, under the names they have in this recipe."""
+        outputs = self.spec.outputs
+        if self.reduce is not None:
+            outputs = tuple(reduced_output(o, self.reduce) for o in outputs)
         if self.alias is None:
-            return self.spec.outputs
-        tails = [o.name.removeprefix(self.spec.name) for o in self.spec.outputs]
+            return outputs
+        tails = [o.name.removeprefix(self.spec.name) for o in outputs]
         return tuple(
             Output(self.alias + tail, o.kind, o.python, o.field)
-            for tail, o in zip(tails, self.spec.outputs, strict=True)
+            for tail, o in zip(tails, outputs, strict=True)
         )
 
     @property
@@ -100,13 +138,15 @@ class Instance:
         }
         if self.over:
             parts["over"] = OVER[self.over].definition
+        if self.over == "frames":
+            parts["frames"] = self.asked_over
         return xxhash.xxh3_128_hexdigest(json.dumps(parts, sort_keys=True, default=str).encode())
 
     @cached_property
     def asked(self) -> str:
         """What was asked for, as text: equal for equal requests, whether or not this machine can meet them."""
         needs = {name: instance.asked for name, instance in self.bindings.items()}
-        parts = (self.scope, self.spec.name, self.alias, self.settings, needs)
+        parts = (self.scope, self.spec.name, self.alias, self.settings, needs, *self.asked_over.items())
         return json.dumps(parts, sort_keys=True, default=str)
 
     @cached_property

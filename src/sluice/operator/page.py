@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sluice.operator.frames import Frames, reduces_of
 from sluice.operator.instance import ROOTS
 from sluice.operator.registry import Registry, feature_key
 from sluice.operator.spec import ANY_SIZE, OVER, Contents, Output, Spec
@@ -23,6 +24,7 @@ _ROOT_MEANS = {
     "encoded": "all encoded bytes of the item",
     "text": "the item's text",
     "sample": "the whole sample",
+    "frame": "a frame of a video",
 }
 _COMPARES = {
     "hash": "equal values",
@@ -114,7 +116,7 @@ def _parts(spec: Spec, known: Registry) -> list[_Part]:
     parts.append(_inputs(spec, known))
     if spec.outputs:
         parts.append(_Part("In a recipe", recipe="\n".join(dict.fromkeys(map(example_rule, spec.outputs)))))
-        parts += _over(spec)
+        parts += _over(spec, known)
     if spec.kind == "mapper":
         parts.append(_Part("In a recipe", text=_MAPPER_PLACE, recipe=f"- map: {spec.name}"))
     if spec.kind == "splitter":
@@ -123,16 +125,36 @@ def _parts(spec: Spec, known: Registry) -> list[_Part]:
     return parts
 
 
-def _over(spec: Spec) -> list[_Part]:
-    """What it can be asked for over as a whole, with the step that asks."""
+def _over(spec: Spec, known: Registry) -> list[_Part]:
+    """What it can be asked for over instead of over one item, with the step that asks."""
     found = []
     for word, over in OVER.items():
-        if spec.kind == "measure" and spec.scope == over.scope:
-            text = f"`over: {word}` gives one value a sample: of {over.definition}."
-            name = word + spec.name.removeprefix(over.scope)
+        if spec.kind != "measure" or spec.scope != over.scope:
+            continue
+        name = (over.modality or word) + spec.name.removeprefix(over.scope)
+        if word == "frames":
+            reduces = reduces_of(spec.outputs)
+            if not reduces or known.cost(spec) == "header":
+                continue
+            title = "Over the frames of a video"
+            text = (
+                "`over: frames` gives one value a video: frames of it are measured, each as a picture of its own, and "
+                f"`reduce` makes one value of theirs ({_or(reduces)}; `mean` by default). Which frames is said by "
+                "`fps: 2` (so many a second), `frames: 8` (so many, spread evenly) or `keyframes: true`."
+            )
+            recipe = f"- measure: {{{spec.name}: {{over: frames, fps: 2, as: {name}}}}}"
+        else:
+            title, text = (
+                f"Over a whole {word}",
+                f"`over: {word}` gives one value a sample: of {over.definition}.",
+            )
             recipe = f"- measure: {{{spec.name}: {{over: {word}, as: {name}}}}}"
-            found.append(_Part(f"Over a whole {word}", text=text, recipe=recipe))
+        found.append(_Part(title, text=text, recipe=recipe))
     return found
+
+
+def _or(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _columns(spec: Spec) -> _Part:
@@ -203,13 +225,19 @@ def _inputs(spec: Spec, known: Registry) -> _Part:
     features = {(f.scope, f.name): f for f in known.features()}
     rows = []
     for need in spec.needs:
-        feature = features.get(feature_key(spec.scope, need.name))
+        frames = need.marked(Frames)
+        feature = features.get(feature_key("pair" if frames else spec.scope, need.name))
         if need.name in ROOTS.get(spec.scope, ()):
             meaning = _ROOT_MEANS[need.name]
         elif feature is not None:
             meaning = feature.summary
         else:
             meaning = f"the measure [{need.name}]({need.name}.md)"
+        if frames is not None:
+            said = ", ".join(f"`{name}: {value}`" for name, value in frames.asked.items()).replace(
+                "True", "true"
+            )
+            meaning = f"of each frame (by default {said}): {meaning}"
         only = f" (only with `{need.when.setting}: {need.when.value}`)" if need.when else ""
         rows.append((f"`{need.name}`", meaning + only))
     return _Part("Made from", table=_Table(("input", "what it is"), tuple(rows)))

@@ -1,6 +1,6 @@
-"""Pairs an image of a sample with its texts: which pairs there are, and what becomes of several of one image.
+"""Pairs an image or video of a sample with its texts: which pairs there are, and what becomes of several of one item.
 
-The pair scope is one flat table of (image, text): a captioned picture has one row, a document one for every
+A pair scope is one flat table of (item, text): a captioned picture has one row, a document one for every
 picture with the text nearest to it, or, where an operator asks for it, with each of its texts.
 """
 
@@ -14,7 +14,7 @@ from sluice.operator.step import SAMPLE, Cell, Run, Step
 from sluice.sample import Note, Sample
 
 NO_TEXT = "no text"
-"""Why an image of a sample without any text has no value."""
+"""Why an image or video of a sample without any text has no value."""
 
 
 def nearest_text(image: int, texts: Sequence[int]) -> int:
@@ -27,20 +27,21 @@ def nearest_text(image: int, texts: Sequence[int]) -> int:
 
 def pair_cells(
     samples: Sequence[Sample],
+    modality: str,
     steps: Sequence[Step],
     size: int,
     borrowed: Mapping[int, tuple[str, list[Any]]],
     run: Run,
 ) -> list[Cell]:
-    """One cell a pair, in the order of the images; `borrowed` gives by slot the scope and values of others.
+    """One cell a pair, in the order of a modality's items; `borrowed` gives the scope and values of others by slot.
 
-    An image whose sample has no text makes no cell; its note is made here, once for each step.
+    An item whose sample has no text makes no cell; its note is made here, once for each step.
     """
     with_all = any(step.instance.settings.get("pair") != "nearest" for step in steps if step.instance.made)
     cells = []
     for row, sample in enumerate(samples):
         texts = [index for index, _ in sample.of("text")]
-        for k, (image, item) in enumerate(sample.of("image")):
+        for k, (image, item) in enumerate(sample.of(modality)):
             nearest = nearest_text(image, texts) if texts else -1
             for step in steps if not texts else ():
                 if step.instance.made:
@@ -49,15 +50,15 @@ def pair_cells(
                 slots: list[Any] = [None] * size
                 slots[SAMPLE] = sample
                 for slot, (scope, values) in borrowed.items():
-                    slots[slot] = values[row][k if scope == "image" else j]
+                    slots[slot] = values[row][j if scope == "text" else k]
                 cells.append(Cell(row, item, image, slots, is_nearest=j == nearest))
     return cells
 
 
-def pair_values(step: Step, cells: Sequence[Cell], samples: Sequence[Sample]) -> list[Any]:
-    """For each sample a list with one value an image: of its nearest text, or the highest or lowest of all.
+def pair_values(step: Step, modality: str, cells: Sequence[Cell], samples: Sequence[Sample]) -> list[Any]:
+    """For each sample a list with one value an item of a modality: of the nearest text, or the extreme of all.
 
-    A note stands where no pair of the image has a value.
+    A note stands where no pair of the item has a value.
     """
     wanted = step.instance.settings.get("pair", "nearest")
     values: dict[tuple[int, int], list[Any]] = {}
@@ -66,7 +67,7 @@ def pair_values(step: Step, cells: Sequence[Cell], samples: Sequence[Sample]) ->
             values.setdefault((cell.row, cell.index), []).append(cell.slots[step.output])
     missing = Note("declined", NO_TEXT)
     return [
-        [_reduced(values.get((row, image), [missing]), wanted) for image, _ in sample.of("image")]
+        [_reduced(values.get((row, image), [missing]), wanted) for image, _ in sample.of(modality)]
         for row, sample in enumerate(samples)
     ]
 

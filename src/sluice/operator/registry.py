@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluice.errors import MissingError, PlanError, UsageError
+from sluice.operator.frames import Frames, check_reduce
 from sluice.operator.instance import ROOTS, Instance
-from sluice.operator.spec import ITEM_SCOPES, OVER, Cost, Inherited, Spec
+from sluice.operator.spec import ITEM_SCOPES, OVER, PAIR_SCOPES, Cost, Inherited, Spec
 
 GROUP = "sluice.operators"
 """Entry point group: each value names a module or package whose declarations are operators."""
@@ -80,12 +82,17 @@ class Registry:
     ) -> Instance:
         """An operator with checked settings and resolved dependencies; `with_` holds settings by feature.
 
-        `over` asks for it, and for all it needs, over the sample as a whole (a key of `OVER`).
+        `over` asks for it, and for all it needs, over something else than one item (a key of `OVER`). Of `frames` the
+        settings also say which (`fps`, `frames` or `keyframes`) and how their values become one (`reduce`).
         """
         passed = {key: dict(value) for key, value in (with_ or {}).items()}
+        spec = self.get(name)
         if over is not None:
-            _refuse_over(self.get(name), over, alias)
-        instance = self._bind(self.get(name), settings or {}, alias, passed, (), over)
+            _refuse_over(spec, over, alias)
+        if over == "frames":
+            instance = self._over_frames(spec, dict(settings or {}), alias, passed)
+        else:
+            instance = self._bind(spec, settings or {}, passed, _Place(over=over), alias)
         used = {i.spec.name for i in instance.closure()} - {name}
         for key in passed:
             if key not in used:
@@ -94,35 +101,53 @@ class Registry:
                 )
         return instance
 
+    def _over_frames(
+        self, spec: Spec, settings: dict[str, Any], alias: str | None, with_: Mapping[str, Mapping[str, Any]]
+    ) -> Instance:
+        frames = Frames.taken_from(settings)
+        reduce = check_reduce(settings.pop("reduce", "mean"))
+        if self._bind(spec, settings, with_, _Place()).cost == "header":
+            what = f"{spec.name!r} looks at a file's header, and frames have none of their own"
+            raise PlanError(what, fix="`sluice ops video` lists what is known of a video's")
+        part = self._bind(spec, settings, with_, _Place(over="frames", frames=frames))
+        whole = Instance(spec, part.settings, {"frames": part}, alias, "frames", reduce=reduce)
+        _ = whole.outputs  # raises where they cannot be reduced so
+        return whole
+
     def _bind(
         self,
         spec: Spec,
         settings: Mapping[str, Any],
-        alias: str | None,
         with_: Mapping[str, Mapping[str, Any]],
-        path: tuple[str, ...],
-        over: str | None,
+        place: _Place,
+        alias: str | None = None,
     ) -> Instance:
-        if spec.name in path:
-            raise PlanError(f"operators need each other in a circle: {' → '.join((*path, spec.name))}")
+        if spec.name in place.path:
+            raise PlanError(f"operators need each other in a circle: {' → '.join((*place.path, spec.name))}")
         bindings = {}
         own = _validated(spec, settings)
+        below = place.below(spec)
         for need in spec.needs if spec.kind != "deduplicator" else ():
             if not need.wanted(own):
                 continue
-            provider = self._provider(spec, need.name, over or spec.scope)
+            default = need.marked(Frames)
+            if default is not None:
+                there = replace(below, over="frames", frames=Frames.taken_from(dict(own), default))
+                provider: Spec | None = self._of_images(spec, need.name)
+            else:
+                there, provider = below, self._provider(spec, need.name, place.over or spec.scope)
             if provider is not None:
                 passed = with_.get(provider.name, {})
                 inherited = {n: own[n] for n in provider.marked(Inherited) if n in own and n not in passed}
-                bindings[need.name] = self._bind(
-                    provider, {**inherited, **passed}, None, with_, (*path, spec.name), over
-                )
-        return Instance(spec, own, bindings, alias, over)
+                bindings[need.name] = self._bind(provider, {**inherited, **passed}, with_, there)
+        return Instance(spec, own, bindings, alias, place.over, place.frames)
 
     def _provider(self, spec: Spec, need: str, scope: str) -> Spec | None:
+        scope = "frame" if scope == "frames" else scope
         if need in ROOTS.get(scope, frozenset()):
             return None
-        found = self._features.get(feature_key(spec.scope, need)) or self._operators.get(need)
+        found = self._features.get(("frame", need)) if scope == "frame" else None
+        found = found or self._features.get(feature_key(spec.scope, need)) or self._operators.get(need)
         if found is None:
             known = [name for scope, name in self._features if scope == spec.scope]
             near = difflib.get_close_matches(need, [*known, *self._operators], n=1)
@@ -130,7 +155,7 @@ class Registry:
                 f"operator {spec.name!r} needs {need!r}, which nothing provides in scope {scope!r}",
                 fix=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}",
             )
-        if found.scope != spec.scope and spec.scope in ITEM_SCOPES:
+        if found.scope not in (spec.scope, "frame") and spec.scope in ITEM_SCOPES:
             raise PlanError(
                 f"operator {spec.name!r} sees one {spec.scope} at a time and cannot take {need!r}, "
                 f"which belongs to scope {found.scope!r}",
@@ -138,19 +163,41 @@ class Registry:
             )
         return found
 
+    def _of_images(self, spec: Spec, need: str) -> Spec:
+        """The measure or feature of images that an operator of videos wants over frames: `image_clip` is `clip`."""
+        found = self._operators.get(need) or self._features.get(feature_key("pair", need))
+        if found is None or found.scope != "image":
+            raise PlanError(
+                f"operator {spec.name!r} needs {need!r} of frames, which nothing provides of images",
+                fix="name a measure of images, or image_ and the name of a feature of theirs",
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in a tree of needs an operator is bound: below which operators, over what."""
+
+    path: tuple[str, ...] = ()
+    over: str | None = None
+    frames: Frames | None = None
+
+    def below(self, spec: Spec) -> _Place:
+        return replace(self, path=(*self.path, spec.name))
+
 
 def _refuse_over(spec: Spec, over: str, alias: str | None) -> None:
     """Refuse `over` where it means nothing, or where its column would take the name of the items' own."""
     if over not in OVER:
         raise PlanError(f"there is no `over: {over}`", fix=f"one of: {', '.join(OVER)}")
-    if spec.kind != "measure" or spec.scope != OVER[over].scope:
+    about = OVER[over]
+    if spec.kind != "measure" or spec.scope != about.scope:
         what = f"sees one {spec.scope} at a time" if spec.kind == "measure" else f"is a {spec.kind}"
         raise PlanError(
-            f"`over: {over}` is for measures of {OVER[over].scope}; {spec.name!r} {what}",
-            fix="leave `over` out",
+            f"`over: {over}` is for measures of {about.scope}; {spec.name!r} {what}", fix="leave `over` out"
         )
     if alias is None:
-        name = over + spec.name.removeprefix(OVER[over].scope)
+        name = (about.modality or over) + spec.name.removeprefix(about.scope)
         raise PlanError(
             f"`over: {over}` needs a name for its column: {spec.name!r} is that of the items' values",
             fix=f"add as: {name}",
@@ -162,7 +209,7 @@ def feature_key(scope: str, need: str) -> tuple[str, str]:
 
     A pair has features of two scopes, so its operators say which: `image_clip`, `text_clip`.
     """
-    if scope != "pair":
+    if scope not in PAIR_SCOPES:
         return scope, need
     of, _, name = need.partition("_")
     return of, name

@@ -21,23 +21,34 @@ GATED: frozenset[str] = frozenset({"model", "remote"})
 
 ITEM_SCOPES = frozenset({"image", "video", "audio", "text"})
 """Scopes in which an operator is called once an item of that modality."""
+PAIR_SCOPES: dict[str, str] = {"pair": "image", "video_pair": "video"}
+"""Scopes in which an operator is called once a pair of an item and a text, and the modality of that item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """What operators of one scope can be asked for over as a whole: one value a sample.
+    """What operators of one scope can be asked for over, instead of over one item each.
 
-    `scope` is theirs, `definition` what they then see in place of one item; it is part of the fingerprint.
+    `scope` is theirs, `definition` what they then see; it is part of the fingerprint. `modality` is that of the items
+    that have a value then; None where the sample has one. `like` are the items it is made of.
     """
 
     scope: str
     definition: str
+    like: str
+    modality: str | None = None
 
 
 OVER: dict[str, Over] = {
     "document": Over(
-        "text", "all texts of the sample in their order, as they were read, joined by blank lines"
-    )
+        "text", "all texts of the sample in their order, as they were read, joined by blank lines", "text"
+    ),
+    "frames": Over(
+        "image",
+        "frames of a video, each as a picture of its own, their values reduced to one",
+        "video",
+        "video",
+    ),
 }
 """By the word that a recipe writes behind `over:`."""
 
@@ -136,8 +147,12 @@ class Need:
     @property
     def when(self) -> When | None:
         """The setting that decides whether an operator takes it at all, if one does."""
+        return self.marked(When)
+
+    def marked(self, kind: type[Marker]) -> Marker | None:
+        """The marker of this kind in its annotation, if there is one."""
         marks = getattr(self.annotation, "__metadata__", ())
-        return next((mark for mark in marks if isinstance(mark, When)), None)
+        return next((mark for mark in marks if isinstance(mark, kind)), None)
 
     def wanted(self, settings: Mapping[str, Any]) -> bool:
         """Whether an operator with these settings takes it."""
@@ -148,7 +163,7 @@ class Need:
 class Spec:
     """One operator as declared. Pickles by reference to its declaration, so that it crosses processes.
 
-    `scope` is what one call sees (`image`, `text`, `frame`, `audio`, `video`, `pair`, `sample`; for a
+    `scope` is what one call sees (`image`, `text`, `frame`, `audio`, `video`, `pair`, `video_pair`, `sample`; for a
     deduplicator, `columns`); `parameters` hold of each setting its annotation and default (`...` for none);
     `batched` says that it takes lists, one entry an item; `by` is the value kind a deduplicator compares;
     `libraries` are the distributions whose versions belong to the fingerprint; `sees` and `motion_vectors` say of
@@ -201,11 +216,9 @@ class Spec:
     def modality(self) -> str | None:
         """The modality whose items its values belong to; None for values of the sample as a whole.
 
-        The values of a pair belong to its image.
+        The values of a pair belong to its image or video.
         """
-        if self.scope == "pair":
-            return "image"
-        return self.scope if self.scope in ITEM_SCOPES else None
+        return PAIR_SCOPES.get(self.scope) or (self.scope if self.scope in ITEM_SCOPES else None)
 
     @property
     def is_class(self) -> bool:

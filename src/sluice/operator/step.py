@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any
@@ -22,8 +23,16 @@ from sluice.operator.instance import Instance
 from sluice.operator.value import children, new_version, storable
 from sluice.sample import Item, Note, Sample
 
-ITEM, MEDIA, ENCODED, TEXT, SAMPLE, NOTHING = range(6)
-ROOT_SLOTS = {"item": ITEM, "media": MEDIA, "encoded": ENCODED, "text": TEXT, "sample": SAMPLE, "": NOTHING}
+ITEM, MEDIA, ENCODED, TEXT, SAMPLE, FRAME, NOTHING = range(7)
+ROOT_SLOTS = {
+    "item": ITEM,
+    "media": MEDIA,
+    "encoded": ENCODED,
+    "text": TEXT,
+    "sample": SAMPLE,
+    "frame": FRAME,
+    "": NOTHING,
+}
 """Where the evaluator puts what it supplies itself; the last is always None, for needs that are not wanted."""
 
 
@@ -52,6 +61,12 @@ class Run:
         self.shares_texts = False
         """Whether texts read for their own sake are kept, as documents are made of them too."""
         self.texts: dict[tuple[int, int], str | Note] = {}
+
+    def apart(self) -> Run:
+        """The same call with notes and hashes of its own, for parts of items."""
+        found = copy(self)
+        found.notes, found.hashes = [[] for _ in self.notes], [{} for _ in self.notes]
+        return found
 
     def begin(self, row: int, step: int | None = None) -> None:
         """Tell the supervisor which sample is under way; `row` is an index into the samples."""
@@ -104,12 +119,12 @@ def _encoded(cell: Cell, run: Run) -> bytes | Note:
     except UnavailableError:
         raise  # no sample's doing
     except Exception as error:  # noqa: BLE001 - whatever a read raises becomes this item's counted failure
-        return run.note(cell, _as_note(error, "read", cell))
+        return run.note(cell, as_note(error, "read", cell))
     run.hashes[cell.row][cell.index] = xxhash.xxh3_128_hexdigest(data)
     try:
         return data if cell.item.media.page is None else tiff_page(data, cell.item.media.page)
     except SampleError as error:
-        return run.note(cell, _as_note(error, "read", cell))
+        return run.note(cell, as_note(error, "read", cell))
 
 
 def _text(cell: Cell, run: Run) -> str | Note:
@@ -176,7 +191,7 @@ def call_item(step: Step, cell: Cell, run: Run) -> Any:
     except UnavailableError:
         raise  # no sample's doing
     except Exception as error:  # noqa: BLE001 - whatever an operator raises becomes this sample's counted failure
-        return run.note(cell, _as_note(error, step.name, cell))
+        return run.note(cell, as_note(error, step.name, cell))
 
 
 def call_batch(step: Step, cells: list[Cell], run: Run) -> None:
@@ -199,16 +214,17 @@ def call_batch(step: Step, cells: list[Cell], run: Run) -> None:
             for cell in cells:
                 call_batch(step, [cell], run)
         else:
-            cells[0].slots[step.output] = run.note(cells[0], _as_note(error, step.name, cells[0]))
+            cells[0].slots[step.output] = run.note(cells[0], as_note(error, step.name, cells[0]))
         return
     for cell, value in zip(cells, values, strict=True):
         try:
             cell.slots[step.output] = _checked(value, step, cell, run)
         except Exception as error:  # noqa: BLE001 - see call_item
-            cell.slots[step.output] = run.note(cell, _as_note(error, step.name, cell))
+            cell.slots[step.output] = run.note(cell, as_note(error, step.name, cell))
 
 
-def _as_note(error: Exception, name: str, cell: Cell) -> Note:
+def as_note(error: Exception, name: str, cell: Cell) -> Note:
+    """What an exception says of a cell's item; `name` is the operator's."""
     if isinstance(error, Declined):
         return Note("declined", error.reason, error.what, name, cell.index)
     if isinstance(error, UnreadableError):

@@ -81,13 +81,23 @@ def _operator(operators: Mapping[str, Mapping[str, Any]]) -> Schema:
         "with": {"type": "object", "description": "Settings of what it depends on, by name."},
         "when": {"enum": ["gated", "all"], "description": "`all` measures dropped samples, too."},
         "over": {
-            "enum": ["document"],
-            "description": "Of a measure of texts: one value for all texts of a sample, under a name given by `as`.",
+            "enum": ["document", "frames"],
+            "description": "`document`, of a measure of texts: one value for all texts of a sample. `frames`, of a "
+            "measure of images: one value for each video, of some of its frames. Under a name given by `as`.",
+        },
+    }
+    over_frames = {
+        "fps": {"type": "number", "description": "Over frames: so many a second."},
+        "frames": {"type": "integer", "description": "Over frames: so many, spread evenly over the video."},
+        "keyframes": {"type": "boolean", "description": "Over frames: the video's key frames."},
+        "reduce": {
+            "enum": ["mean", "min", "max", "median", "any", "all"],
+            "description": "Over frames: how their values become one.",
         },
     }
     named: Schema = {}
     for name, settings in sorted(operators.items()):
-        properties = {**settings.get("properties", {}), **reserved}
+        properties = {**over_frames, **settings.get("properties", {}), **reserved}
         extra = settings.get("additionalProperties", False)
         named[name] = {**settings, "type": "object", "properties": properties, "additionalProperties": extra}
     with_settings = {

@@ -135,7 +135,9 @@ class OperatorRef(Part):
 
     `as_` names its column (needed where one operator appears twice), `with_` holds settings of its
     dependencies by their names, `when="all"` measures what a rule before it has already dropped, too.
-    `over="document"` measures all texts of a sample as one, under a name of its own (`as`).
+    `over="document"` measures all texts of a sample as one, under a name of its own (`as`). `over="frames"` lets a
+    measure of images look at frames of each video; among the settings are then which frames (`fps`, `frames` or
+    `keyframes`) and how their values become one (`reduce`: `mean` by default).
     """
 
     name: str = Field(min_length=1)
@@ -143,7 +145,7 @@ class OperatorRef(Part):
     as_: Name = Field(None, alias="as")
     with_: dict[str, dict[str, Any]] = Field({}, alias="with")
     when: Literal["gated", "all"] = "gated"
-    over: Literal["document"] | None = None
+    over: Literal["document", "frames"] | None = None
     at: At
 
     RESERVED: ClassVar[tuple[str, ...]] = ("as", "with", "when", "over")

@@ -182,7 +182,7 @@ def _column_locks(resolved: Plan) -> Iterator[ColumnLock]:
                 operator=instance.spec.name,
                 version=instance.spec.version,
                 fingerprint=instance.fingerprint,
-                settings={**instance.settings, **({"over": instance.over} if instance.over else {})},
+                settings={**instance.settings, **instance.asked_over},
                 libraries=_libraries(instance),
                 models=models_of(instance),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.codec.video.container import first_tick, opened
@@ -43,6 +43,16 @@ def frames_at(media: Media, times_s: Sequence[float]) -> list[Frame]:
         pictures = _Pictures(reader, media)
         found = {i: pictures.at(times_s[i]) for i in sorted(range(len(times_s)), key=times_s.__getitem__)}
         return [reader.frame(found[i], look, scalers, i) for i in range(len(times_s))]
+
+
+def frames_along(media: Media, times_s: Iterable[float]) -> Iterator[Frame]:
+    """As `frames_at`, for ascending times, one frame after another: none is held here once the next is asked for."""
+    with opened(media) as source:
+        reader = Reader(source)
+        look, scalers = reader.look(media.crop), Scalers()
+        pictures = _Pictures(reader, media)
+        for index, time_s in enumerate(times_s):
+            yield reader.frame(pictures.at(time_s), look, scalers, index)
 
 
 class _Pictures:
