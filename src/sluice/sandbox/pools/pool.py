@@ -1,0 +1,53 @@
+"""A pool: which samples one arm of an experiment is trained on, by their ids. Media are never copied for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sluice.errors import StorageError
+from sluice.storage import Location
+
+_ORIGIN = b"sluice.pool"
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """A selection of samples under a name.
+
+    `ids` are strings as runs name their samples, in an order that is the same each time; an id that is there more
+    than once is to be trained on more than once. `origin` says how the pool came to be (measure, cuts, seed, how
+    many samples it was drawn from), as JSON data.
+    """
+
+    name: str
+    ids: pa.Array
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def write(self, file: Path) -> None:
+        """Keep it in a Parquet file with one column, `id`; whole or not at all."""
+        about = json.dumps({"name": self.name, "origin": dict(self.origin)}, sort_keys=True)
+        table = pa.table({"id": self.ids}).replace_schema_metadata({_ORIGIN: about.encode()})
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        Location(file).write(sink.getvalue().to_pybytes())
+
+    @classmethod
+    def read(cls, file: Path) -> Pool:
+        """The pool that `write` kept there; `StorageError` where the file is none."""
+        try:
+            table = pq.read_table(file)
+            about = json.loads((table.schema.metadata or {})[_ORIGIN])
+            return cls(about["name"], table.column("id").combine_chunks(), about["origin"])
+        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+            fix = "give a file that a job with the hook `pools` wrote"
+            raise StorageError(f"this is no pool: {error}", where=str(file), fix=fix) from error
