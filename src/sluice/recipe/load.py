@@ -28,7 +28,7 @@ def load(
     steps count from 0); `source` and `output` set `source.path` and `write.path`. `RecipeError` lists
     everything that is wrong, with file and line.
     """
-    text, file = _read(os.fspath(recipe))
+    text, file = read_text(os.fspath(recipe))
     return loads(text, overrides, source=source, output=output, file=file)
 
 
@@ -51,7 +51,8 @@ def loads(
     return build_recipe(document)
 
 
-def _read(name: str) -> tuple[str, str]:
+def read_text(name: str) -> tuple[str, str]:
+    """The text of a file, of a URL or of the ready recipe of that name, and what errors call it."""
     if "://" in name:
         from sluice.storage import Location  # remote recipes are rare; its import is not for everyone
 

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from sluice.errors import RecipeError
 from sluice.recipe.nearest import did_you_mean
-from sluice.recipe.steps import Part, Step
+from sluice.recipe.steps import Step
 from sluice.recipe.yaml_text import Document, Path
 
 _EXPECTED = {
@@ -31,14 +31,16 @@ _BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "l
 _BOUND_KEYS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 
 
-def one_error(errors: Sequence[RecipeError]) -> RecipeError:
+def one_error(errors: Sequence[RecipeError], what: str = "recipe") -> RecipeError:
     """The error itself where there is one; else one that lists them all."""
     if len(errors) == 1:
         return errors[0]
-    return RecipeError(f"{len(errors)} things are wrong in the recipe:\n" + "\n".join(map(str, errors)))
+    return RecipeError(f"{len(errors)} things are wrong in the {what}:\n" + "\n".join(map(str, errors)))
 
 
-def problems(error: ValidationError, kind: type[Part], document: Document, prefix: Path) -> list[RecipeError]:
+def problems(
+    error: ValidationError, kind: type[BaseModel], document: Document, prefix: Path
+) -> list[RecipeError]:
     """One `RecipeError` for each thing that pydantic found wrong with the part of `document` at `prefix`."""
     found = error.errors(include_url=False)
     # A list whose entries are all wrong also counts as empty; that would be told twice.
@@ -65,7 +67,7 @@ def unknown_field(name: str, kind: type[BaseModel], document: Document, path: Pa
     return RecipeError(what, where=document.where(path), fix=fix, field=field_path(path))
 
 
-def _problem(details: ErrorDetails, kind: type[Part], document: Document, prefix: Path) -> RecipeError:
+def _problem(details: ErrorDetails, kind: type[BaseModel], document: Document, prefix: Path) -> RecipeError:
     location = tuple(details["loc"])
     path = prefix + location
     if issubclass(kind, Step) and kind.bare and location[:1] == (kind.bare,) and path not in document.lines:

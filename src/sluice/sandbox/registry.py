@@ -81,9 +81,14 @@ class Component:
         """The module of the declaration."""
         return self.target.__module__
 
-    def checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings with defaults, as the target takes them; pydantic's `ValidationError` where they are wrong."""
-        model = self.settings.model_validate(dict(settings))
+    def checked(
+        self, settings: Mapping[str, Any], context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The settings with defaults, as the target takes them; pydantic's `ValidationError` where they are wrong.
+
+        `context` is pydantic's; `components` in it is the registry that settings naming components look in.
+        """
+        model = self.settings.model_validate(dict(settings), context=dict(context or {}))
         return {name: getattr(model, name) for name in type(model).model_fields}
 
     def make(self, settings: Mapping[str, Any]) -> Any:
