@@ -12,6 +12,7 @@ SluiceError                      says what, where and what to do; carries the ex
 ├── RunError               (1)   a run ended without what it promised
 │   ├── TooManyFailuresError (1) more samples failed than `max_failed` allows (or any, with --strict)
 │   ├── VerifyError        (1)   a finished run violates what it promised
+│   ├── TrialError         (1)   one training or evaluation gave no result: a failed arm, with its reason
 │   └── InterruptedRunError (130) Ctrl-C; the run can be continued
 └── SampleError                  one sample's or item's trouble: counted, never ends a run
     ├── ReadError                the sample cannot be read from its source
@@ -123,6 +124,17 @@ class TooManyFailuresError(RunError):
 
 class VerifyError(RunError):
     """A finished run violates what it promised; the message names the first violation."""
+
+
+class TrialError(RunError):
+    """One training, inference or evaluation gave no result; it fails that run of that arm, never the experiment.
+
+    `reason` says why in a few words (`crashed: exit code 1`, `wrong result: loss is NaN`); `what` tells the details.
+    """
+
+    def __init__(self, reason: str, what: str = "", *, where: str = "", fix: str = "") -> None:
+        super().__init__(what or reason, where=where, fix=fix)
+        self.reason = reason
 
 
 class InterruptedRunError(RunError):

@@ -25,7 +25,7 @@ class Trained:
     `model` is the folder with the checkpoint; `metrics` are the final training metrics (loss, …);
     `samples_seen` counts samples with repetition; `seconds` are wall-clock; `peak_memory_bytes` is of the process
     and its children (of the device, where training ran on one). `diverged` says why where training went wrong
-    (`loss is NaN at step 120`), and is None where it did not.
+    (`loss is NaN at step 120`), and is None where it did not. `cpu_s` is CPU time, None where it is not known.
     """
 
     model: Path
@@ -34,6 +34,7 @@ class Trained:
     seconds: float
     peak_memory_bytes: int
     diverged: str | None = None
+    cpu_s: float | None = None
 
 
 @runtime_checkable
@@ -48,7 +49,7 @@ class Trainer(Protocol):
     def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
         """Train on the data in the folder `data`, leave the model below `output`, write what happens to `log`.
 
-        `output` exists and is empty. A run that went wrong comes back as `Trained.diverged`, or raises `RunError`;
+        `output` exists and is empty. A run that went wrong comes back as `Trained.diverged`, or raises `TrialError`;
         it never returns numbers that are no result.
         """
         ...
@@ -77,6 +78,6 @@ class Evaluator(Protocol):
     ) -> Mapping[str, float]:
         """The value of every metric; `data` is the held-out set, None where the evaluator brings its own.
 
-        Raises `RunError` where there is no result; NaN and infinity are none.
+        Raises `TrialError` where there is no result; NaN and infinity are none.
         """
         ...
