@@ -88,7 +88,7 @@ def convert(
     parts = list(reader.slices())
     total = _total(parts)
     with Progress(total, label="convert", quiet=quiet) as progress:
-        feed = _Feed(_readable(reader, parts, done), shard_size, shard_samples)
+        feed = Feed(_readable(reader, parts, done), shard_size, shard_samples)
         told = 0
         while feed.more():
             result = writer.write_shard(done.shards, feed.shard(), None)
@@ -161,7 +161,7 @@ def unique_key(key: str, stem: str, taken: set[str]) -> str:
     return candidate
 
 
-class _Feed:
+class Feed:
     """Deals a stream of samples out to shards, without holding more than the next one."""
 
     def __init__(self, samples: Iterator[Sample], shard_size: int, shard_samples: int | None) -> None:

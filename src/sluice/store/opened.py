@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from numpy.typing import NDArray
 
 from sluice.errors import NotFoundError, StorageError, UsageError
 from sluice.operator import registry
@@ -28,6 +30,9 @@ from sluice.store.fates import step_name, step_text
 from sluice.store.rundir import RunDir
 from sluice.store.selection import Margin, read_margins
 from sluice.store.table import Table
+
+_AT_ONCE = 256
+"""Samples whose views are read from the table together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +202,23 @@ class Run:
         if not found:
             raise StorageError("the sample is no longer in the source", where=part.files[0].path)
         return found[0]
+
+    def samples(self, ordinals: NDArray[np.int64]) -> Iterator[Sample | None]:
+        """The samples of ascending ordinals with their bytes readable; None for one that is not in the source now.
+
+        Each slice of the source is read once.
+        """
+        if self._reader.addressable:
+            root = self.facts["source"]["root"]
+            for start in range(0, len(ordinals), _AT_ONCE):
+                yield from (
+                    s.rooted(root) for s in self.table.batch(ordinals[start : start + _AT_ONCE].tolist())
+                )
+            return
+        for unit, rows in self.table.rows_by_unit(ordinals).items() if len(ordinals) else ():
+            part = replace(self._slices[unit], children=self._children(unit))
+            found = list(self._reader.read(part, set(rows)))
+            yield from found if len(found) == len(rows) else [None] * len(rows)
 
     def _children(self, unit: int) -> tuple[int, ...] | None:
         """How many children each of a unit's samples has, where this run split them."""

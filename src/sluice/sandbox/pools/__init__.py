@@ -5,7 +5,7 @@ from sluice.sandbox.pools.mixture import mixture
 from sluice.sandbox.pools.pool import Pool
 from sluice.sandbox.pools.pyramid import RATES, Expansion, Strategy, Tier, expand, tiers
 from sluice.sandbox.pools.sampling import draw_keys, drawn
-from sluice.sandbox.pools.single import CONTROL, single_pools
+from sluice.sandbox.pools.single import CONTROL, control_pool, single_pools
 from sluice.sandbox.pools.tertiles import PARTS, Tertiles, tertiles
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Strategy",
     "Tertiles",
     "Tier",
+    "control_pool",
     "draw_keys",
     "drawn",
     "expand",

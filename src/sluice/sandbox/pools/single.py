@@ -13,7 +13,7 @@ from sluice.sandbox.pools.pool import Pool
 from sluice.sandbox.pools.sampling import draw_keys, drawn
 from sluice.sandbox.pools.tertiles import PARTS, Tertiles, tertiles
 
-CONTROL = "random"
+CONTROL = "control"
 """Name of the control: a draw from all samples, whatever their values."""
 
 
@@ -25,7 +25,7 @@ def single_pools(
     cap: int | None = None,
     least: int = 1,
 ) -> list[Pool]:
-    """`{measure}-low`, `-mid`, `-high` and `-null` of each measure, and `random` as control, of equal sizes.
+    """`{measure}-low`, `-mid`, `-high` and `-null` of each measure, and `control`, drawn from all, of equal sizes.
 
     Each is down-sampled to the smallest of them, or to `cap` where that is less; pools with fewer than `least`
     samples, empty ones, and those of missing values do not count for the smallest (a dozen unreadable samples must
@@ -41,7 +41,7 @@ def single_pools(
             fix="name measures that differ from sample to sample, or lower `least`",
         )
     size = min(counted) if cap is None else min(*counted, cap)
-    pools = [_control(ids, seed, size)]
+    pools = [control_pool(ids, seed=seed, size=size)]
     for name, thirds in parts.items():
         for part in PARTS:
             among = thirds.part(part)
@@ -53,10 +53,13 @@ def single_pools(
     return pools
 
 
-def _control(ids: pa.Array, seed: int, size: int) -> Pool:
-    """Drawn by keys of its own: by the keys of the others it would consist of their samples."""
-    chosen = drawn(draw_keys(ids, seed, CONTROL), np.arange(len(ids)), size)
-    return Pool(CONTROL, ids.take(pa.array(chosen)), {"kind": "control", "of": len(ids), "seed": seed})
+def control_pool(ids: pa.Array, *, seed: int, size: int, name: str = CONTROL) -> Pool:
+    """A draw of `size` samples from all, by keys of its own: by those of the others it would be one of them.
+
+    Controls of different names are independent of each other: what they differ in is noise.
+    """
+    chosen = drawn(draw_keys(ids, seed, name), np.arange(len(ids)), size)
+    return Pool(name, ids.take(pa.array(chosen)), {"kind": "control", "of": len(ids), "seed": seed})
 
 
 def _origin(measure: str, part: str, thirds: Tertiles, seed: int) -> dict[str, object]:

@@ -19,6 +19,8 @@ class command:  # noqa: N801 - its name in a workflow
     Give it `{model}`, or `{data}` where it judges answers that an `infer` job made.
     """
 
+    at_once = True
+
     def __init__(self, *, program: Program, results: Results, better: dict[str, Better]) -> None:
         program.check(("model", "data"), needed=())
         results.check(("model", "data"), program.values)

@@ -14,6 +14,8 @@ from sluice.sandbox.train.program import Program
 class command:  # noqa: N801 - its name in a workflow
     """A command line as an inferencer; `answers` is the file or folder below `{output_dir}` that it leaves."""
 
+    at_once = True
+
     def __init__(self, *, program: Program, answers: str = "{output_dir}") -> None:
         program.check(("model", "prompts"), needed=("model", "prompts", "output_dir"))
         self.program, self.answers = program, answers

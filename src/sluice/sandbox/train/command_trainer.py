@@ -12,7 +12,7 @@ from sluice.sandbox.train.placeholders import filled
 from sluice.sandbox.train.program import Program
 from sluice.sandbox.train.protocol import DataFormat, Trained
 
-_DATA = ("train_data", "media_dir", "train_samples")
+_DATA = ("train_data", "media_dir", "train_samples", "last_shard")
 
 
 @trainer
@@ -23,6 +23,8 @@ class command:  # noqa: N801 - its name in a workflow
     is left out); `model` where the program leaves the checkpoint (a placeholder and `*` may be in it: the last by
     name); `samples_seen` what it trains on in all, with repetition (default: every sample once).
     """
+
+    at_once = True
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class command:  # noqa: N801 - its name in a workflow
             "train_data": found.data,
             "media_dir": found.media,
             "train_samples": found.samples,
+            "last_shard": found.shards - 1,
             "output_dir": output,
             "seed": seed,
         }

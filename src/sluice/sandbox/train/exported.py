@@ -17,7 +17,8 @@ class Exported:
     """One arm's data in one format.
 
     `data` is the file or folder that a trainer is told (`{train_data}`), `media` the folder that paths inside it
-    begin in; `samples` were written, `failed` could not be read any more, by reason.
+    begin in; `samples` were written, `failed` could not be read any more, by reason; `shards` are the files that
+    samples lie in (`00000.tar`, …).
     """
 
     folder: Path
@@ -26,6 +27,7 @@ class Exported:
     media: Path
     samples: int
     failed: dict[str, int]
+    shards: int = 1
 
     def write(self) -> None:
         """Note it in the folder, last of all: a folder with this note is whole."""
@@ -35,6 +37,7 @@ class Exported:
             "media": str(self.media.relative_to(self.folder)),
             "samples": self.samples,
             "failed": self.failed,
+            "shards": self.shards,
         }
         Location(self.folder / NAME).write(json.dumps(note, indent=1).encode())
 
@@ -48,4 +51,4 @@ class Exported:
                 "there is no whole export here", where=str(folder), fix="export it again"
             ) from None
         data, media = folder / note["data"], folder / note["media"]
-        return cls(folder, note["format"], data, media, note["samples"], note["failed"])
+        return cls(folder, note["format"], data, media, note["samples"], note["failed"], note["shards"])

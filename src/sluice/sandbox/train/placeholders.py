@@ -17,6 +17,10 @@ KINDS: Mapping[str, tuple[type, str]] = {
     "train_data": (Path, "the file or folder that holds the arm's data, in the trainer's format"),
     "media_dir": (Path, "the folder that paths inside that file begin in"),
     "train_samples": (int, "how many samples the arm has"),
+    "last_shard": (
+        int,
+        "the number of the last tar or table, the first being 0: {{00000..{last_shard:05d}}}.tar",
+    ),
     "output_dir": (Path, "an empty folder for what the program makes"),
     "seed": (int, "the seed of this run"),
     "gpus": (int, "how many GPUs the program was given"),

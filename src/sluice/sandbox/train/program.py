@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -21,6 +22,19 @@ from sluice.recipe.steps import Part
 from sluice.sandbox.train import warden
 from sluice.sandbox.train.placeholders import Value, check, filled
 from sluice.sandbox.train.slots import slots
+
+_GIVEN_UP = Event()
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """While this holds, all programs at work in this process are ended; their results are not wanted any more."""
+    _GIVEN_UP.set()
+    try:
+        yield
+    finally:
+        _GIVEN_UP.clear()
+
 
 LOOK_S = 0.2
 """How often a running program's log is looked at."""
@@ -127,6 +141,8 @@ class Program(Part):
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(LOOK_S)
+                if _GIVEN_UP.is_set():
+                    raise KeyboardInterrupt
                 now, grown = monotonic(), log.stat().st_size
                 if grown != size:
                     why = self._diverged(log, size)

@@ -23,3 +23,13 @@ class Job:
     folder: Path
     round: int = 1
     say: Callable[[str], None] = _silent
+
+    @property
+    def experiment(self) -> Path:
+        """The folder of the whole experiment: paths in tables begin there, so that it can be moved."""
+        return self.folder.parents[2]
+
+    def inside(self, path: Path) -> str:
+        """A path as tables hold it: relative to the experiment where it lies below it."""
+        below = path.is_relative_to(self.experiment)
+        return str(path.relative_to(self.experiment) if below else path)

@@ -1,0 +1,130 @@
+"""The runs of an experiment, one for each arm and seed: each done once, whatever ends the process in between."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from sluice.errors import SluiceError, TrialError, UnavailableError
+from sluice.sandbox.train.program import ending
+from sluice.storage import Location
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm with one seed, and its folder: `output/` for what it makes, `log.txt`, and `done.json` at its end."""
+
+    arm: str
+    seed: int
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path, arm: str, seed: int) -> Trial:
+        """The trial in its place below a job's folder."""
+        return cls(arm, seed, folder / arm / f"seed-{seed}")
+
+    @property
+    def output(self) -> Path:
+        """Where it may write; empty when it begins."""
+        return self.folder / "output"
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.folder / "log.txt"
+
+    def record(self) -> dict[str, Any] | None:
+        """What came of it; None where it has not ended."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "done.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        return found
+
+    def begin(self) -> None:
+        """An empty folder: what a killed try left is no part of this one."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.output.mkdir(parents=True)
+
+    def end(self, record: Mapping[str, Any]) -> None:
+        """Note what came of it, last of all."""
+        text = json.dumps(dict(record), indent=1, allow_nan=False, ensure_ascii=False)
+        Location(self.folder / "done.json").write(text.encode())
+
+
+Work = Callable[[Trial], Mapping[str, Any]]
+"""Does one trial and tells what came of it, as JSON data; raises where there is no result."""
+
+
+def carry_out(
+    trials: Sequence[Trial], work: Work, *, at_once: int = 1, say: Callable[[str], None] = lambda text: None
+) -> list[dict[str, Any]]:
+    """The records of all trials, in order: of those that ended before as they were, of the others now.
+
+    A record has the `reason` why there is no result (empty where there is one) and the `seconds` that it took. What
+    a trial raises fails that trial alone, unless it is the user's to mend for all of them (a wrong setting, a missing
+    library): that ends the job. `at_once` trials are at work at a time.
+    """
+    records = {trial: record for trial in trials if (record := trial.record()) is not None}
+    left = [trial for trial in trials if trial not in records]
+    if records and left:
+        say(f"{len(records)} of {len(trials)} were done before")
+    for trial, record in _ended(left, work, at_once):
+        records[trial] = record
+        told = record["reason"] or f"{record['seconds']:.1f} s"
+        say(f"{len(records)} of {len(trials)}: {trial.arm}, seed {trial.seed}: {told}")
+    return [records[trial] for trial in trials]
+
+
+def _ended(trials: Sequence[Trial], work: Work, at_once: int) -> Iterator[tuple[Trial, dict[str, Any]]]:
+    if at_once == 1:
+        for trial in trials:
+            yield trial, _carried_out(trial, work)
+        return
+    with ThreadPoolExecutor(at_once) as threads:
+        futures = {threads.submit(_carried_out, trial, work): trial for trial in trials}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            # The others would be waited for, for hours maybe: their programs are ended.
+            for future in futures:
+                future.cancel()
+            with ending():
+                threads.shutdown()
+            raise
+
+
+def _carried_out(trial: Trial, work: Work) -> dict[str, Any]:
+    trial.begin()
+    started = perf_counter()
+    found: Mapping[str, Any] = {}
+    reason = ""
+    try:
+        found = work(trial)
+    except TrialError as error:
+        reason = error.reason
+        _append(trial.log, f"# {error}")
+    except SluiceError as error:
+        if error.exit_code != 1 or isinstance(error, UnavailableError):
+            raise
+        reason = f"crashed: {error.what}"
+        _append(trial.log, f"# {error}")
+    except Exception as error:  # noqa: BLE001 - anything a trainer raises is that run's end, with its trace in the log
+        reason = f"crashed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        _append(trial.log, traceback.format_exc())
+    record = {"reason": reason, "seconds": round(perf_counter() - started, 3), **found}
+    trial.end(record)
+    return record
+
+
+def _append(log: Path, text: str) -> None:
+    with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text.rstrip() + "\n")
