@@ -1,0 +1,1 @@
+"""Refines recipes by what was measured: thresholds by their distribution, and searches over them."""
