@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.errors import UsageError
 from sluice.recipe.load import load, loads
-from sluice.recipe.recipe import Recipe
+from sluice.recipe.recipe import Recipe, Source
+from sluice.run import run
 from sluice.sandbox.hooks.refine_thresholds import refine_thresholds
 from sluice.sandbox.refine.measured import Measured
 from sluice.sandbox.refine.methods import k_sigma, percentiles, target_yield
@@ -149,13 +151,40 @@ def test_samples_of_several_items_count_where_all_of_them_lie_within() -> None:
         Measured.of("x", pa.array(["a"]))
 
 
-def test_the_hook_writes_a_recipe_that_loads(tmp_path: Path) -> None:
+def test_the_hook_refines_by_a_table(tmp_path: Path) -> None:
     source = tmp_path / "asked.yaml"
     source.write_text(recipe("image_width_px >= 200").to_yaml())
     table = pa.table({"image_width_px": pa.array([[n] for n in range(1, 101)], pa.list_(pa.int64()))})
-    (tmp_path / "job").mkdir()
+    pq.write_table(table, tmp_path / "measures.parquet")
     given = refine_thresholds(
-        Job("refine", tmp_path / "job"), table, recipe=str(source), method="target_yield", share=0.8
+        job(tmp_path),
+        table=str(tmp_path / "measures.parquet"),
+        recipe=str(source),
+        method="target_yield",
+        share=0.8,
     )
     assert rules(load(given["recipe"])) == ["image_width_px >= 21"]
     assert given["thresholds"]["kept"] == 0.8
+    with pytest.raises(UsageError, match="no measures"):
+        refine_thresholds(job(tmp_path))
+    with pytest.raises(UsageError, match="no recipe"):
+        refine_thresholds(job(tmp_path), table=str(tmp_path / "measures.parquet"))
+
+
+def job(folder: Path) -> Job:
+    (folder / "job").mkdir(exist_ok=True)
+    return Job("refine", folder / "job")
+
+
+def test_a_refined_recipe_keeps_what_it_promised_in_a_real_run(tmp_path: Path, data_dir: Path) -> None:
+    asked = recipe("image_width_px >= 1 and image_sharpness >= 0", "image_entropy <= 8")
+    asked = asked.replace(source=Source(path=str(data_dir / "photos"), limit=60))
+    first = run(asked, output=tmp_path / "first")
+    given = refine_thresholds(
+        job(tmp_path), {"run": str(tmp_path / "first")}, method="target_yield", share=0.6
+    )
+    refined = load(given["recipe"])
+    assert all(changed != old for changed, old in zip(rules(refined), rules(asked), strict=True))
+    second = run(refined, output=tmp_path / "second")
+    assert second["kept"] / (first["read"] - first["failed"]) == pytest.approx(given["thresholds"]["kept"])
+    assert 0.6 <= given["thresholds"]["kept"] < 0.75

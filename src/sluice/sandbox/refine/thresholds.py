@@ -66,7 +66,7 @@ def refine(recipe: Recipe, measures: pa.Table, method: Method, fields: Sequence[
     replaced on the side on which they are stated; a field without any gets a rule of its own, on both. A threshold
     never leaves what its field's values can be. `UsageError` where a field was not measured.
     """
-    before = _stated(recipe)
+    before = stated(recipe)
     names = list(fields) or [name for name in before if name in measures.column_names]
     for name in names:
         if name not in measures.column_names:
@@ -95,7 +95,7 @@ def refine(recipe: Recipe, measures: pa.Table, method: Method, fields: Sequence[
     )
 
 
-def _stated(recipe: Recipe) -> dict[str, Edges]:
+def stated(recipe: Recipe) -> dict[str, Edges]:
     """The thresholds that the recipe's rules state, by field; a rule each for both sides makes both."""
     found: dict[str, Edges] = {}
     for step in recipe.steps:
