@@ -19,7 +19,7 @@ from sluice.errors import UnreadableError
 from sluice.operator import Span, registry, tracks
 from sluice.operator.splitting import Family, Splitter
 from sluice.ops.video.clips import Lengths, fitted, shots_between
-from sluice.ops.video.shots import Boundary, hard_cuts
+from sluice.ops.video.shots import Transition, hard_cuts
 from sluice.recipe.load import load
 from sluice.run import run
 from sluice.sample import Item, Media, Sample
@@ -53,14 +53,14 @@ def spans(family: Family) -> list[tuple[float, float]]:
 def test_every_hard_cut_is_found_at_its_frame() -> None:
     lengths = [40, 25, 60, 13, 50]
     found = hard_cuts(content_of(made(scenes(lengths))))
-    assert [b.time_s for b in found] == pytest.approx([n / 25 for n in np.cumsum(lengths)[:-1]], abs=1e-6)
+    assert [b.start_s for b in found] == pytest.approx([n / 25 for n in np.cumsum(lengths)[:-1]], abs=1e-6)
     assert {b.kind for b in found} == {"cut"}
 
 
 def test_cuts_of_a_variable_frame_rate_stand_where_they_are_shown() -> None:
     times = [*range(0, 4000, 40), *range(4000, 10_000, 200)]  # 25 a second for 4 s, then 5 a second
     found = hard_cuts(content_of(made(scenes([100, 30]), times=times)))
-    assert [b.time_s for b in found] == pytest.approx([4.0], abs=1e-6)
+    assert [b.start_s for b in found] == pytest.approx([4.0], abs=1e-6)
 
 
 def test_flashes_pans_and_fades_of_light_are_no_cuts() -> None:
@@ -130,6 +130,10 @@ def test_stride_decodes_nothing() -> None:
     assert tracks.decoded().frames == before
 
 
+def _cut(time_s: float) -> Transition:
+    return Transition("cut", time_s, time_s, 1.0)
+
+
 @given(
     st.lists(st.floats(0.1, 30.0), max_size=12),
     st.floats(0.5, 20.0),
@@ -142,7 +146,7 @@ def test_clips_lie_apart_within_their_lengths(
 ) -> None:
     ends = np.cumsum([1.0, *gaps])
     times = np.arange(0, float(ends[-1]) + 1, 0.04)
-    cuts = [Boundary(float(times[np.searchsorted(times, e)]), "cut", 1.0) for e in ends[:-1]]
+    cuts = [_cut(float(times[np.searchsorted(times, e)])) for e in ends[:-1]]
     end = float(times[-1]) + 0.04
     clips, left_out = fitted(shots_between(cuts, end), times, Lengths(shortest, 0, longest, mode, trim))
     assert left_out >= 0
@@ -152,7 +156,7 @@ def test_clips_lie_apart_within_their_lengths(
         length = clip.end.time_s - clip.start.time_s
         assert length >= shortest - 1e-6
         assert length <= longest + 0.04 + 1e-6
-        assert not any(clip.start.time_s + 1e-6 < c.time_s < clip.end.time_s - 1e-6 for c in cuts)
+        assert not any(clip.start.time_s + 1e-6 < c.start_s < clip.end.time_s - 1e-6 for c in cuts)
         previous = clip.end.time_s
 
 

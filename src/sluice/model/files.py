@@ -90,6 +90,9 @@ class Model(Contents):
 Weights = Annotated[str, Model(digest, about)]
 """A setting that names a model: a path, or a name that `find` knows."""
 
+Passed = Annotated[str, Contents(lambda name: "")]
+"""The name of a model that a feature or track takes; what it holds is in the fingerprint of that."""
+
 
 def _in_folder(name: str) -> Iterator[Path]:
     known = cards().get(name)

@@ -84,7 +84,9 @@ def track(
     `sees` says what its `__call__` is given: `grid` the frames at fixed times of the source (as many a second as its
     setting `fps` says, from 0 on: for each such time the first frame that is not earlier, a frame once), `frames`
     every frame, `audio` blocks of sound of equal length. It returns one row (a NamedTuple), or None for none. `start`
-    tells it of a new source. Operators of scope `video` take it by its name, as a `Span`.
+    tells it of a new source; `end`, where there is one, gives at the source's end the rows that had to wait for later
+    frames, each with its time: `(seconds, row)`, ascending, none before a row given already. Operators of scope `video`
+    take it by its name, as a `Span`.
     """
 
     def declare(target: Declared) -> Declared:
@@ -225,6 +227,7 @@ def _outputs(name: str, returns: Any) -> tuple[tuple[Output, ...], bool]:
     batched = typing.get_origin(returns) is list
     if batched:
         (returns,) = typing.get_args(returns)
+    returns = _without_none(returns)
     if isinstance(returns, type) and issubclass(returns, tuple) and hasattr(returns, "_fields"):
         hints = typing.get_type_hints(returns, include_extras=True)
         return tuple(_output(f"{name}_{part}", hints[part]) for part in returns._fields), batched
@@ -238,10 +241,15 @@ def _output(name: str, annotation: Any) -> Output:
     found = [extra for extra in extras if isinstance(extra, Field)]
     if len(found) != 1:
         raise DeclarationError(f"{name}: the return annotation needs exactly one Field(...)")
-    options = [p for p in typing.get_args(python) if p is not types.NoneType]
-    if typing.get_origin(python) in (typing.Union, types.UnionType) and len(options) == 1:
-        python = options[0]
+    python = _without_none(python)
     return Output(name, _value_kind(name, python, found[0]), _plain(python), found[0])
+
+
+def _without_none(python: Any) -> Any:
+    """The type itself of an optional one."""
+    options = [p for p in typing.get_args(python) if p is not types.NoneType]
+    is_union = typing.get_origin(python) in (typing.Union, types.UnionType)
+    return options[0] if is_union and len(options) == 1 else python
 
 
 def _plain(python: Any) -> type:

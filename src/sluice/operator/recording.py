@@ -60,6 +60,8 @@ def _watch(media: Media, recorders: Sequence[_Recorder]) -> int:
         for recorder in recorders:
             if recorder.wants(frame.time_s):
                 recorder.see(frame.time_s, frame)
+    for recorder in recorders:
+        recorder.finish()
     return frames
 
 
@@ -68,6 +70,8 @@ def _listen(media: Media, recorders: Sequence[_Recorder]) -> None:
         alive.waiting()
         for recorder in recorders:
             recorder.see(block.time_s, block)
+    for recorder in recorders:
+        recorder.finish()
 
 
 class _Recorder:
@@ -101,6 +105,15 @@ class _Recorder:
         """Give it a frame or a block of sound."""
         if self.trouble is None:
             self._guarded(lambda: self._add(time_s, self._track(given)))
+
+    def finish(self) -> None:
+        """Nothing comes any more: take the rows that had to wait for it."""
+        if self.trouble is None and hasattr(self._track, "end"):
+            self._guarded(self._add_last)
+
+    def _add_last(self) -> None:
+        for time_s, row in self._track.end():
+            self._add(time_s, row)
 
     def _add(self, time_s: float, row: Any) -> None:
         if row is None:

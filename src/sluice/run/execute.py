@@ -170,7 +170,8 @@ def _run_pass(
     """Measure what is missing; returns how many samples were measured now."""
     if not tasks:
         return 0
-    with kept(served_device(measure_pass.instances) if engine.workers else None) as keeper:
+    instances = (*prepared.source.mappers, *measure_pass.instances)  # splitters lean on models, too
+    with kept(served_device(instances) if engine.workers else None) as keeper:
         job = MeasureJob(
             prepared.source,
             measure_pass,

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from sluice.model.classifier import label_index
-from sluice.model.files import find
+from sluice.model.files import Passed, find
 from sluice.operator import Field, measure
-from sluice.operator.spec import Contents, When
+from sluice.operator.spec import When
 from sluice.ops.image.class_probabilities import ClassProbabilities
 from sluice.ops.image.clip_nsfw import ClipNsfw
-
-Passed = Annotated[str, Contents(lambda name: "")]
-"""The name of a model that a feature takes; what it holds is in that feature's fingerprint."""
 
 
 @measure(version=1, cost="header")

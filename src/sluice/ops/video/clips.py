@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from sluice.ops.video.shots import Boundary
+from sluice.ops.video.shots import Transition
 from sluice.sample import Item, Sample
 
+Kind = Literal["cut", "gradual", "start", "end", "stride"]
 MaxMode = Literal["stride", "truncate"]
 _SAME_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where a shot begins or ends, in seconds of the source, of what kind, and how sure: 0 to 1 (None: by rule)."""
+
+    time_s: float
+    kind: Kind
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,11 @@ class Clip:
     frames: int | None = None
 
 
-def shots_between(cuts: Sequence[Boundary], duration_s: float) -> list[Clip]:
-    """The runs between cuts, from the source's first frame to its end."""
-    ends = [Boundary(0.0, "start"), *cuts, Boundary(duration_s, "end")]
-    return [Clip(a, b) for a, b in pairwise(ends)]
+def shots_between(transitions: Sequence[Transition], duration_s: float) -> list[Clip]:
+    """The runs between transitions, from the source's first frame to its end."""
+    starts = [Boundary(0.0, "start"), *(Boundary(t.end_s, t.kind, t.score) for t in transitions)]
+    ends = [*(Boundary(t.start_s, t.kind, t.score) for t in transitions), Boundary(duration_s, "end")]
+    return [Clip(a, b) for a, b in zip(starts, ends, strict=True) if a.time_s < b.time_s]
 
 
 def fitted(shots: Sequence[Clip], times_s: NDArray[np.float64], lengths: Lengths) -> tuple[list[Clip], int]:

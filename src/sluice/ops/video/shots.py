@@ -1,4 +1,4 @@
-"""Finds the hard cuts of a video in what its frames differ by: numbers in, boundaries out."""
+"""Finds where one shot of a video becomes the next in what is known of its frames: numbers in, transitions out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.operator import Span
-
-Kind = Literal["cut", "gradual", "start", "end", "stride"]
 
 WINDOW_FRAMES = 2
 """Neighbours on each side that a cut must stand out from (PySceneDetect's adaptive detector)."""
@@ -27,15 +25,42 @@ FLASH_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Boundary:
-    """Where a shot begins or ends, in seconds of the source, of what kind, and how sure: 0 to 1 (None: by rule)."""
+class Transition:
+    """From one shot to the next: the first of its frames that is not of the first shot alone, and the first that is of
+    the next alone, in seconds of the source (a cut has both at once); of what kind, and how sure, 0 to 1.
+    """
 
-    time_s: float
-    kind: Kind
-    score: float | None = None
+    kind: Literal["cut", "gradual"]
+    start_s: float
+    end_s: float
+    score: float
 
 
-def hard_cuts(content: Span) -> list[Boundary]:
+def learned_transitions(track: Span, min_probability: float) -> list[Transition]:
+    """The transitions of a `video_transnetv2` track: runs of frames at which a shot ends that likely.
+
+    The network marks the last frame before a cut. A run of more frames is gradual, and of neither shot. Where all
+    frames are marked there is no transition, as its authors have it. The score is the run's highest probability.
+    """
+    marked = track["probability"] >= min_probability
+    if marked.all():
+        return []
+    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
+    times = np.append(track.times_s, track.end_s)
+    found = []
+    for first, after in edges.reshape(-1, 2):
+        is_cut = after - first == 1
+        if is_cut and after == len(marked):
+            continue  # the last shot ends with the video
+        score = round(float(track["probability"][first:after].max()), 4)
+        start = after if is_cut else first
+        found.append(
+            Transition("cut" if is_cut else "gradual", float(times[start]), float(times[after]), score)
+        )
+    return found
+
+
+def hard_cuts(content: Span) -> list[Transition]:
     """The cuts among the frames of a `video_content` track: each at the first frame of the new shot.
 
     The score is the share of differing hash bits, or that of the levels where it is larger.
@@ -48,9 +73,9 @@ def hard_cuts(content: Span) -> list[Boundary]:
     stands_out = difference >= np.maximum(MIN_DIFFERENCE, MIN_RATIO * _neighbours(difference))
     found = [int(i) for i in np.flatnonzero(confirmed & stands_out)]
     kept = _without_flashes(found, content.times_s, bits)
+    times = content.times_s.tolist()
     return [
-        Boundary(float(content.times_s[i]), "cut", round(max(distance[i], difference[i] / 255), 4))
-        for i in kept
+        Transition("cut", times[i], times[i], round(max(distance[i], difference[i] / 255), 4)) for i in kept
     ]
 
 

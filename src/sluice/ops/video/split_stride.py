@@ -10,9 +10,8 @@ from pydantic import Field as Setting
 from sluice.errors import Declined
 from sluice.operator import splitter
 from sluice.operator.tracks import source_hash
-from sluice.ops.video.clips import Clip, children
+from sluice.ops.video.clips import Boundary, Clip, children
 from sluice.ops.video.info import video_info
-from sluice.ops.video.shots import Boundary
 from sluice.sample import Sample
 
 _SAME_S = 1e-6
