@@ -31,6 +31,7 @@ VERBS = (
     "preview",
     "ops",
     "models",
+    "sandbox",
 )
 """The commands in the order of the journey; each is `command` in the module of its name."""
 

@@ -40,6 +40,29 @@ GROUP = "sluice.sandbox"
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What a job would do: `runs` in all, of which some are `ended`; `at_once` of them at a time.
+
+    `seconds` is what one run takes (measured in those that ended, else as expected; None where nobody knows), `gpus`
+    how many it holds, `price_per_hour` what an hour of it costs. `results` are foreseen: a name's value as later jobs'
+    outlooks take it. `notes` are for people.
+    """
+
+    runs: int = 1
+    ended: int = 0
+    at_once: int = 1
+    seconds: float | None = None
+    gpus: int = 0
+    price_per_hour: float | None = None
+    results: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+Foresight = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Outlook]
+"""From a job, results and settings to what would be done."""
+
+
 class DeclarationError(TypeError):
     """A hook's or component's declaration cannot be understood; names it and what to change."""
 
@@ -50,7 +73,7 @@ class Component:
 
     `takes` names the results that a hook takes, with whether it must have them; `gives` those that it returns.
     `resumes`: it finds in its folder what a killed try left, and goes on from there; otherwise the folder is
-    emptied first. `origin` is the distribution that brought it.
+    emptied first. `outlook` tells what it would do, without doing it. `origin` is the distribution that brought it.
     """
 
     name: str
@@ -59,6 +82,7 @@ class Component:
     takes: Mapping[str, bool] = field(default_factory=dict)
     gives: tuple[str, ...] = ()
     resumes: bool = False
+    outlook: Foresight | None = None
     origin: str = "sluice"
 
     @cached_property
@@ -96,14 +120,18 @@ class Component:
         return self.target(**self.checked(settings))
 
 
-def hook(*, gives: tuple[str, ...], resumes: bool = False) -> Callable[[Declared], Declared]:
+def hook(
+    *, gives: tuple[str, ...], resumes: bool = False, outlook: Foresight | None = None
+) -> Callable[[Declared], Declared]:
     """Declare a hook: a function from a job, results and settings to a dict with the results named in `gives`.
 
-    A result is JSON data (0, false and empty ones too), an Arrow table, or a path below the job's folder.
+    A result is JSON data (0, false and empty ones too), an Arrow table, or a path below the job's folder. `outlook`
+    is for `sluice sandbox plan`: from the job, the results that it would take (as far as they are known or foreseen)
+    and its settings it tells what would be done and what would come of it.
     """
 
     def declare(target: Declared) -> Declared:
-        return _attach(target, "hook", _taken(target), gives, resumes)
+        return _attach(target, "hook", _taken(target), gives, resumes, outlook)
 
     return declare
 
@@ -129,8 +157,9 @@ def _attach(
     takes: Mapping[str, bool] | None = None,
     gives: tuple[str, ...] = (),
     resumes: bool = False,
+    outlook: Foresight | None = None,
 ) -> Declared:
-    made = Component(target.__name__, kind, target, takes or {}, gives, resumes)
+    made = Component(target.__name__, kind, target, takes or {}, gives, resumes, outlook)
     target.component = made  # type: ignore[attr-defined]
     return target
 

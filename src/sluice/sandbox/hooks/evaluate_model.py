@@ -11,14 +11,23 @@ import pyarrow as pa
 from sluice.errors import TrialError, UsageError
 from sluice.sandbox.chosen import EvaluatorSetting
 from sluice.sandbox.experiment import Score, score_table, scores_of
-from sluice.sandbox.registry import hook
+from sluice.sandbox.hooks.train import MODELS
+from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Evaluator
-from sluice.sandbox.train.trials import Trial, carry_out
+from sluice.sandbox.train.trials import Trial, carry_out, foreseen
 from sluice.sandbox.workflow.job import Job
 
 
-@hook(gives=("scores", "better"), resumes=True)
+def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
+    made: Evaluator = settings["evaluator"].make()
+    models = taken["models"] if "models" in taken else MODELS.empty_table()
+    trials = Trial.all_of(job.folder / "runs", models)
+    scores = [Score(trial.arm, trial.seed, metric, None) for trial in trials for metric in made.metrics]
+    return foreseen(trials, made, settings["at_once"], {"scores": score_table(scores)})
+
+
+@hook(gives=("scores", "better"), resumes=True, outlook=_outlook)
 def evaluate_model(
     job: Job,
     models: pa.Table,
@@ -52,7 +61,7 @@ def evaluate_model(
         judged = job.experiment / given["answers"] if given["answers"] else data and data.absolute()
         return {"metrics": evaluated(made, job.experiment / str(models_of[trial]), judged, trial)}
 
-    trials = [Trial.of(job.folder / "runs", row["arm"], row["seed"]) for row in rows]
+    trials = Trial.all_of(job.folder / "runs", models)
     models_of = {t: row["model"] for t, row in zip(trials, rows, strict=True)}
     reasons = {t: row["reason"] for t, row in zip(trials, rows, strict=True)}
     records = carry_out(trials, one, at_once=at_once, say=job.say)

@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from sluice.errors import TrialError
 from sluice.sandbox.chosen import InferencerSetting
-from sluice.sandbox.registry import hook
+from sluice.sandbox.hooks.train import MODELS
+from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Inferencer
-from sluice.sandbox.train.trials import Trial, carry_out
+from sluice.sandbox.train.trials import Trial, carry_out, foreseen
 from sluice.sandbox.workflow.job import Job
 
 ANSWERS = pa.schema(
@@ -28,7 +29,13 @@ ANSWERS = pa.schema(
 """Columns of the table of answers: `answers` is a path below the experiment, null where there is none."""
 
 
-@hook(gives=("answers",), resumes=True)
+def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
+    models = taken["models"] if "models" in taken else MODELS.empty_table()
+    trials = Trial.all_of(job.folder / "runs", models)
+    return foreseen(trials, settings["inferencer"].make(), settings["at_once"], {})
+
+
+@hook(gives=("answers",), resumes=True, outlook=_outlook)
 def infer(
     job: Job,
     models: pa.Table,
@@ -44,8 +51,7 @@ def infer(
     """
     made: Inferencer = inferencer.make()
     refuse_crowd(made, inferencer.name, at_once)
-    rows = models.to_pylist()
-    given = {(row["arm"], row["seed"]): row for row in rows}
+    given = {(row["arm"], row["seed"]): row for row in models.to_pylist()}
 
     def one(trial: Trial) -> Mapping[str, Any]:
         row = given[trial.arm, trial.seed]
@@ -55,7 +61,7 @@ def infer(
         found = made.infer(model, prompts.absolute(), trial.output, seed=trial.seed, log=trial.log)
         return {"answers": job.inside(found)}
 
-    trials = [Trial.of(job.folder / "runs", row["arm"], row["seed"]) for row in rows]
+    trials = Trial.all_of(job.folder / "runs", models)
     records = carry_out(trials, one, at_once=at_once, say=job.say)
     told = [
         {"arm": t.arm, "seed": t.seed, **r, "answers": r.get("answers"), "reason": r["reason"] or None}

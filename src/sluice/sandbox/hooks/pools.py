@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ from sluice.sandbox.pools import (
     tiers,
 )
 from sluice.sandbox.pools.measures import Among, Measures, measures_of_run, measures_of_table
-from sluice.sandbox.registry import hook
+from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.workflow.job import Job
 from sluice.storage import Location
 
@@ -45,7 +46,19 @@ class Pyramid(Part):
     base: int | None = Field(None, ge=1)
 
 
-@hook(gives=("pools",))
+def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
+    """The names of the pools that there would be; those of missing values are only known once values are."""
+    names = [CONTROL, *(f"{CONTROL}-{n}" for n in range(2, settings["controls"] + 1))]
+    names += [f"{measure}-{part}" for measure in settings["measures"] for part in PARTS[:3]]
+    conditions = settings["conditions"]
+    sizes = range(2, len(conditions) + 1)
+    names += ["+".join(some) for size in sizes for some in combinations(conditions, size)]
+    if grown := settings["pyramid"]:
+        names += [f"{strategy}-{rate:g}x" for strategy in grown.strategies for rate in grown.rates]
+    return Outlook(results={"pools": [*names, *(settings["mixtures"] or ())]})
+
+
+@hook(gives=("pools",), outlook=_outlook)
 def pools(
     job: Job,
     processed: Mapping[str, Any] | None = None,
@@ -195,6 +208,11 @@ def _pool(found: Measures, name: str, members: NDArray[np.int64], origin: Mappin
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def arms_of(pools: Path | Sequence[str]) -> list[str]:
+    """The names of the pools in a folder, or of those that are foreseen."""
+    return list(read_pools(pools) if isinstance(pools, Path) else pools)
 
 
 def read_pools(folder: Path) -> dict[str, Pool]:

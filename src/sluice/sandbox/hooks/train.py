@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import Lock
@@ -16,13 +16,13 @@ from sluice.recipe.nearest import did_you_mean
 from sluice.sandbox.chosen import TrainerSetting
 from sluice.sandbox.experiment import Score, score_table
 from sluice.sandbox.export import export
-from sluice.sandbox.hooks.pools import read_pools
+from sluice.sandbox.hooks.pools import arms_of, read_pools
 from sluice.sandbox.pools import CONTROL, Pool
-from sluice.sandbox.registry import hook
+from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Trainer
 from sluice.sandbox.train.seeds import Seeds
-from sluice.sandbox.train.trials import Trial, carry_out
+from sluice.sandbox.train.trials import Trial, carry_out, foreseen
 from sluice.sandbox.workflow.job import Job
 
 MODELS = pa.schema(
@@ -43,7 +43,14 @@ MODELS = pa.schema(
 """Columns of the table of models: `model` is a path below the experiment, null where there is none for a `reason`."""
 
 
-@hook(gives=("models", "training"), resumes=True)
+def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
+    trials = _trials(job, _chosen(arms_of(taken.get("pools", ())), settings["arms"]), settings["seeds"])
+    rows = [{"arm": trial.arm, "seed": trial.seed} for trial in trials]
+    foreseen_models = pa.Table.from_pylist(rows, schema=MODELS)
+    return foreseen(trials, settings["trainer"].make(), settings["at_once"], {"models": foreseen_models})
+
+
+@hook(gives=("models", "training"), resumes=True, outlook=_outlook)
 def train(
     job: Job,
     pools: Path,
@@ -63,14 +70,15 @@ def train(
     """
     made: Trainer = trainer.make()
     refuse_crowd(made, trainer.name, at_once)
-    chosen = _chosen(read_pools(pools), arms)
+    known = read_pools(pools)
+    chosen = {arm: known[arm] for arm in _chosen(known, arms)}
     exports = _Exports(job.folder / "exports", chosen, made)
 
     def one(trial: Trial) -> Mapping[str, Any]:
         data, samples = exports.of(trial.arm)
         return {"samples": samples, **_trained(made, trial, data, job)}
 
-    trials = [Trial.of(job.folder / "runs", arm, seed) for seed in seeds for arm in chosen]
+    trials = _trials(job, chosen, seeds)
     records = carry_out(trials, one, at_once=at_once, say=job.say)
     if not keep_exports:
         exports.remove()
@@ -81,15 +89,18 @@ def train(
     }
 
 
-def _chosen(pools: Mapping[str, Pool], arms: tuple[str, ...]) -> dict[str, Pool]:
-    for pattern in arms:
-        if not any(fnmatchcase(name, pattern) for name in pools):
-            raise UsageError(f"no pool is called {pattern!r}", fix=did_you_mean(pattern, pools, "pools"))
-    return {
-        name: pool
-        for name, pool in pools.items()
-        if name == CONTROL or any(fnmatchcase(name, pattern) for pattern in arms)
-    }
+def _chosen(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
+    known = list(names)
+    for pattern in patterns:
+        if known and not any(fnmatchcase(name, pattern) for name in known):
+            raise UsageError(f"no pool is called {pattern!r}", fix=did_you_mean(pattern, known, "pools"))
+    return [n for n in known if n == CONTROL or any(fnmatchcase(n, pattern) for pattern in patterns)]
+
+
+def _trials(job: Job, arms: Iterable[str], seeds: Iterable[int]) -> list[Trial]:
+    """All arms with the first seed, then with the next: what there is early can be paired."""
+    order = list(arms)
+    return [Trial.of(job.folder / "runs", arm, seed) for seed in seeds for arm in order]
 
 
 class _Exports:

@@ -32,7 +32,7 @@ class command:  # noqa: N801 - its name in a workflow
             )
         self.program, self.results = program, results
         self.metrics: Mapping[str, Better] = better
-        self.gpus, self.price_per_hour = program.gpus, program.price_per_hour
+        self.gpus, self.price_per_hour, self.hours = program.gpus, program.price_per_hour, program.hours
 
     def evaluate(
         self, model: Path, data: Path | None, output: Path, *, seed: int, log: Path

@@ -19,7 +19,7 @@ class command:  # noqa: N801 - its name in a workflow
     def __init__(self, *, program: Program, answers: str = "{output_dir}") -> None:
         program.check(("model", "prompts"), needed=("model", "prompts", "output_dir"))
         self.program, self.answers = program, answers
-        self.gpus, self.price_per_hour = program.gpus, program.price_per_hour
+        self.gpus, self.price_per_hour, self.hours = program.gpus, program.price_per_hour, program.hours
 
     def infer(self, model: Path, prompts: Path, output: Path, *, seed: int, log: Path) -> Path:
         """Run the program once; `TrialError` where it left no answers."""

@@ -41,7 +41,7 @@ class command:  # noqa: N801 - its name in a workflow
         self.program, self.results, self.model = program, results, model
         self.data_format: DataFormat = data_format
         self.samples_seen = samples_seen
-        self.gpus, self.price_per_hour = program.gpus, program.price_per_hour
+        self.gpus, self.price_per_hour, self.hours = program.gpus, program.price_per_hour, program.hours
 
     def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
         """Run the program once; `TrialError` where it gave no model or no metrics."""

@@ -48,7 +48,7 @@ class Program(Part):
     `environment` adds to ours, `folder` is where it starts. `gpus` are locked machine-wide and told to it by
     CUDA_VISIBLE_DEVICES. It is ended after `timeout_s`, or `silent_s` without a word in its log, or once its log
     matches `diverged_when`. A crash or hang is tried again `retries` times. `price_per_hour` is what one hour of it
-    costs, GPUs and all.
+    costs, GPUs and all; `hours` is how long one run is expected to take, for plans.
     """
 
     argv: list[str] = Field(min_length=1)
@@ -62,6 +62,7 @@ class Program(Part):
     retries: int = Field(0, ge=0)
     diverged_when: str | None = None
     price_per_hour: float | None = Field(None, ge=0)
+    hours: float | None = Field(None, gt=0)
 
     def check(self, known: Iterable[str], needed: Iterable[str]) -> None:
         """Refuse placeholders that nothing fills, values that nothing uses, and lines that lack a needed one."""

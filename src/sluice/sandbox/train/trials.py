@@ -12,7 +12,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pyarrow as pa
+
 from sluice.errors import SluiceError, TrialError, UnavailableError
+from sluice.sandbox.registry import Outlook
 from sluice.sandbox.train.program import ending
 from sluice.storage import Location
 
@@ -29,6 +32,11 @@ class Trial:
     def of(cls, folder: Path, arm: str, seed: int) -> Trial:
         """The trial in its place below a job's folder."""
         return cls(arm, seed, folder / arm / f"seed-{seed}")
+
+    @classmethod
+    def all_of(cls, folder: Path, models: pa.Table) -> list[Trial]:
+        """A trial for every row of a table of models, in its order."""
+        return [cls.of(folder, row["arm"], row["seed"]) for row in models.to_pylist()]
 
     @property
     def output(self) -> Path:
@@ -81,6 +89,22 @@ def carry_out(
         told = record["reason"] or f"{record['seconds']:.1f} s"
         say(f"{len(records)} of {len(trials)}: {trial.arm}, seed {trial.seed}: {told}")
     return [records[trial] for trial in trials]
+
+
+def foreseen(trials: Sequence[Trial], component: Any, at_once: int, results: Mapping[str, Any]) -> Outlook:
+    """What it would take to carry the trials out, by those that ended and by what the component expects."""
+    records = [record for trial in trials if (record := trial.record()) is not None]
+    took = [record["seconds"] for record in records if not record["reason"]]
+    hours = getattr(component, "hours", None)
+    return Outlook(
+        runs=len(trials),
+        ended=len(records),
+        at_once=at_once,
+        seconds=sum(took) / len(took) if took else hours and hours * 3600,
+        gpus=getattr(component, "gpus", 0),
+        price_per_hour=getattr(component, "price_per_hour", None),
+        results=results,
+    )
 
 
 def _ended(trials: Sequence[Trial], work: Work, at_once: int) -> Iterator[tuple[Trial, dict[str, Any]]]:
