@@ -171,6 +171,18 @@ def test_greedy_packing_fills_each_shard(sizes_of: list[int], shard_size: int, m
             assert len(here) == most or sum(here) + after[0] > shard_size
 
 
+def test_children_of_one_parent_are_written_together() -> None:
+    """A shard ends with a parent once it has its samples; of a long film each has 64."""
+    from sluice.run.pack import cut_shards, families
+
+    parents = ["a"] * 3 + ["b"] * 2 + [None] * 2 + ["c"] * 130 + ["d"]
+    begins, counted = families(parents, np.full(len(parents), 10))
+    assert counted.sum() == 10 * 6
+    shard = cut_shards(counted, 1000, 4, may_begin=begins)
+    assert [parents[k] for k in np.flatnonzero(np.diff(shard, prepend=-1))] == ["a", None, "c", "c"]
+    assert np.bincount(shard).tolist() == [5, 66, 64, 3]
+
+
 def test_an_empty_source_says_so(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(SluiceError):

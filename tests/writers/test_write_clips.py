@@ -8,7 +8,9 @@ from typing import Any
 
 import av
 import xxhash
+from PIL import Image
 
+from sluice.codec.video.windows import frame_windows
 from sluice.sample import Item, Media, Sample
 from sluice.storage import Location
 from sluice.writers import open_writer
@@ -52,3 +54,34 @@ def test_clips_stand_beside_their_metadata(data_dir: Path, tmp_path: Path) -> No
     with av.open(tmp_path / "out" / told["clip_location"]) as container:
         assert len(list(container.decode(video=0))) == 24
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_previews_show_each_caption_window_or_where_it_would_be(data_dir: Path, tmp_path: Path) -> None:
+    source = data_dir / "videos" / "data-juicer__video1.mp4"  # 24 frames a second
+    window = Item(
+        "text",
+        "text/plain",
+        "caption_000.txt",
+        text="a room",
+        fields={"start_frame": 24, "end_frame": 96, "model": "qwen", "kind": "caption"},
+    )
+    samples = [_clip(source, 0, 0.0, 5.0, window), _clip(source, 1, 2.0, 4.0), _clip(source, 2, None, None)]
+    writer = open_writer(Location(tmp_path / "out"), "clips", previews=True)
+    result = writer.write_shard(0, samples, None)
+    assert not result.failed
+    shown = {}
+    for path in sorted((tmp_path / "out" / "previews").rglob("*.webp")):
+        with Image.open(path) as image:
+            shown[f"{int(path.parent.name, 16)}/{path.name}"] = (image.n_frames, image.size)
+    assert shown == {
+        "0/24_96.webp": (3, (427, 240)),
+        "1/0_48.webp": (2, (427, 240)),
+        "2/0_282.webp": (12, (427, 240)),
+    }
+    assert {f.path for f in result.files} >= {f"previews/{n:032x}" + k[1:] for n, k in enumerate(shown)}
+
+
+def test_frames_are_dealt_to_windows_as_captioners_do() -> None:
+    assert frame_windows(600) == [(0, 256), (256, 600)]
+    assert frame_windows(640) == [(0, 256), (256, 512), (512, 640)]
+    assert [frame_windows(n) for n in (3, 4, 383, 384)] == [[], [(0, 4)], [(0, 383)], [(0, 256), (256, 384)]]

@@ -44,7 +44,8 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     if write is None:
         return Delivery(0, 0, 0, shard_of)
     stems = [_stem(u.slice.files[0].path) for u in prepared.units]
-    packing = pack(table, fates.kept, write, stems, getattr(prepared.writer, "packs", None))
+    counted, gathers = (getattr(prepared.writer, name, None) for name in ("packs", "gathers"))
+    packing = pack(table, fates.kept, write, stems, counted, gathers)
     packing.write(prepared.run.packing)
     shard_of[packing.ordinals] = packing.shard
     finished: dict[int, WriteReport] = {}

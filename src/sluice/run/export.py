@@ -19,12 +19,15 @@ from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.last_step import Given, LastStep, given_values
 from sluice.run.source import SourceRef
 from sluice.sample import Batch, Sample
+from sluice.sample.fields import Fields
 from sluice.storage import Location
 from sluice.store.fragments import HASHES
 from sluice.writers import Partition, ShardResult, Writer, open_writer
 
 GONE = "items_gone"
 """Column of a task's samples: indices of the items that are not written."""
+
+_VIEWS = ("id", "key", "parent", "items")
 
 
 @dataclass(frozen=True)
@@ -136,12 +139,20 @@ class WriteJob:
 
 
 def known_samples(table: pa.Table) -> Iterator[tuple[Sample, Sequence[int]]]:
-    """The samples of a task as they were measured, a few at a time, with the indices of items to leave out."""
+    """The samples of a task as they were measured, a few at a time, with the indices of items to leave out.
+
+    Their fields know the types that the whole source has for them.
+    """
+    types = {f.name: f.type for f in table.schema if f.name not in (*_VIEWS, HASHES, GONE)}
     for batch in table.to_batches(max_chunksize=256):
         hashes, gone = (batch.column(name).to_pylist() for name in (HASHES, GONE))
         plain = batch.select([n for n in batch.schema.names if n not in (HASHES, GONE)])
         for sample, of_items, left_out in zip(Batch(plain).samples(), hashes, gone, strict=True):
-            yield _with_hashes(sample, of_items), left_out or ()
+            yield _with_hashes(_typed(sample, types), of_items), left_out or ()
+
+
+def _typed(sample: Sample, types: Mapping[str, pa.DataType]) -> Sample:
+    return replace(sample, fields=Fields(sample.fields, types)) if types else sample
 
 
 def _with_hashes(sample: Sample, hashes: Sequence[str | None] | None) -> Sample:

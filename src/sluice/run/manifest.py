@@ -74,12 +74,15 @@ def _slices(prepared: Prepared, known: pa.Table) -> Iterator[tuple[Slice, tuple[
 def _fields(
     table: Table, ordinals: NDArray[np.int64], keys: pa.Array, write: Write, splits: bool
 ) -> pa.Table | None:
-    """The columns of the Parquet file beside a shard: id, key, parent, measures, and embeddings where asked."""
+    """The columns of the Parquet file beside a shard: id, key, parent, measures, and embeddings where asked.
+
+    The source's own columns are not among them: they come with the samples, as mappers leave them.
+    """
     if not write.parquet and not write.fields_in_json:
         return None
     plain = (name for name, column in table.columns.items() if column.kind not in ASIDE)
     origin = ("parent",) if splits else ()
-    found = table.take(ordinals, ["id", "key", *origin, *table.passthrough, *plain])
+    found = table.take(ordinals, ["id", "key", *origin, *plain])
     original = found.column("key").combine_chunks()
     if not original.equals(keys):
         found = found.append_column("key_original", original).set_column(1, "key", keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from sluice.run.partition import bytes_of, partition_values
 from sluice.storage import Location
 from sluice.store import Table
 from sluice.writers import Partition
+
+MOST_TOGETHER = 64
+"""Children of one parent that stay together in a shard: of a film of thousands several workers take parts."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +56,37 @@ class Packing:
 
 
 def pack(
-    table: Table, kept: NDArray[np.bool_], write: Write, stems: list[str], counted: str | None = None
+    table: Table,
+    kept: NDArray[np.bool_],
+    write: Write,
+    stems: list[str],
+    counted: str | None = None,
+    gathers: int | None = None,
 ) -> Packing:
     """Cut the survivors into shards in source order, greedily by bytes or count.
 
     `stems` name each unit's source shard; a key that was taken by an earlier survivor is prefixed with it, so
-    that no two samples of the output share a key. `counted` is the modality whose bytes count (None: all). Where
-    the recipe partitions, every kept sample has a value (see `fail_without_partition`); partitions stand in the order
+    that no two samples of the output share a key. `counted` is the modality whose bytes count (None: all). With
+    `gathers` (see `writers.Writer`) a shard ends where a parent's samples do, or after many of one. Where the recipe
+    partitions, every kept sample has a value (see `fail_without_partition`); partitions stand in the order
     of their names.
     """
     ordinals = np.flatnonzero(kept)
-    units, keys = _columns(table, ordinals)
+    units, keys, parents = _columns(table, ordinals)
     unique = unique_keys(keys, [stems[u] for u in units])
     sizes = bytes_of(table, ordinals, counted) if len(ordinals) else np.empty(0, np.int64)
+    may_begin, most = None, write.shard_samples
+    if gathers is not None:
+        may_begin, sizes = families(parents, sizes)
+        most = most or gathers
     if write.partition_by is None:
-        return Packing(ordinals, cut_shards(sizes, write.shard_size, write.shard_samples), unique)
+        return Packing(ordinals, cut_shards(sizes, write.shard_size, most, may_begin=may_begin), unique)
     names, code = np.unique(
         partition_values(table, write.partition_by, ordinals).to_pylist(), return_inverse=True
     )
     order = np.argsort(code, kind="stable")
     code = code[order]
-    shard = cut_shards(sizes[order], write.shard_size, write.shard_samples, code)
+    shard = cut_shards(sizes[order], write.shard_size, most, code)
     firsts = np.flatnonzero(np.diff(shard, prepend=-1))
     values = [str(names[c]) for c in code[firsts]]
     partitions = tuple(Partition(v, k - values.index(v)) for k, v in enumerate(values))
@@ -84,10 +98,12 @@ def cut_shards(
     shard_size: int,
     shard_samples: int | None,
     partition: NDArray[np.int64] | None = None,
+    may_begin: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int32]:
     """The shard of each sample: greedily, a shard is closed before it would exceed its bytes or its samples.
 
-    `partition`, where given, numbers each sample's; no shard has samples of two.
+    `partition`, where given, numbers each sample's; no shard has samples of two. `may_begin` says at which samples a
+    shard may begin (None: at all): one that is full goes on up to the next of them.
     """
     shard = np.zeros(len(sizes), np.int32)
     new = (
@@ -95,17 +111,33 @@ def cut_shards(
         if partition is not None
         else np.zeros(len(sizes), bool)
     )
+    may = np.ones(len(sizes), bool) if may_begin is None else may_begin
     number, size, count = 0, 0, 0
     for i, of_sample in enumerate(sizes.tolist()):
-        full = (
-            size + of_sample > shard_size or (shard_samples is not None and count >= shard_samples) or new[i]
-        )
-        if count and full:
+        full = size + of_sample > shard_size or (shard_samples is not None and count >= shard_samples)
+        if count and (new[i] or (full and may[i])):
             number, size, count = number + 1, 0, 0
         shard[i] = number
         size += of_sample
         count += 1
     return shard
+
+
+def families(
+    parents: Sequence[str | None], sizes: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Where shards may begin so that samples of one parent stay together, up to 64 of them; and what each counts.
+
+    Children are views of one source: its bytes count with the first.
+    """
+    begins, at = np.ones(len(parents), bool), 0
+    counts = sizes.copy()
+    for i in range(1, len(parents)):
+        if parents[i] is None or parents[i] != parents[i - 1]:
+            at = i
+        else:
+            begins[i], counts[i] = (i - at) % MOST_TOGETHER == 0, 0
+    return begins, counts
 
 
 def unique_keys(keys: list[str], stems: list[str]) -> list[str]:
@@ -124,11 +156,11 @@ def unique_keys(keys: list[str], stems: list[str]) -> list[str]:
     return out
 
 
-def _columns(table: Table, ordinals: NDArray[np.int64]) -> tuple[NDArray[Any], list[str]]:
-    names = ["unit", "key"]
+def _columns(table: Table, ordinals: NDArray[np.int64]) -> tuple[NDArray[Any], list[str], list[str | None]]:
+    names = ["unit", "key", "parent"]
     pieces = [pq.read_table(path, columns=names) for path in table.paths()]
     if not pieces or not len(ordinals):
-        return np.empty(0, np.int32), []
+        return np.empty(0, np.int32), [], []
     chosen = pa.concat_tables(pieces).take(pa.array(ordinals))
-    units, keys = (chosen.column(name) for name in names)
-    return units.to_numpy(), keys.to_pylist()
+    units, keys, parents = (chosen.column(name) for name in names)
+    return units.to_numpy(), keys.to_pylist(), parents.to_pylist()

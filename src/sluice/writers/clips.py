@@ -18,17 +18,23 @@ import pyarrow as pa
 from sluice.codec.video.clip import Audio, ClipFailure, ClipFile, ClipSettings, ClipSpan, Mode
 from sluice.codec.video.cut import cut_clips
 from sluice.codec.video.encode import check_settings
+from sluice.codec.video.preview import window_previews
 from sluice.codec.video.whole import whole_clip
+from sluice.codec.video.windows import frame_windows
 from sluice.errors import ReadError, SampleError, StorageError, UsageError
 from sluice.sample import Item, Media, Sample
+from sluice.sample.fields import Fields, types_of
 from sluice.sample.members import extension_for
 from sluice.storage import Location
 from sluice.writers.bodies import Body, Intake, bodies
-from sluice.writers.clip_metadata import document, is_window, metadata, source_video
+from sluice.writers.clip_metadata import document, is_window, metadata, source_video, windows
 from sluice.writers.clip_tables import embedding_files, finish_tables, rows_path
 from sluice.writers.columns import beside, check_embeddings, json_rows, measures
 from sluice.writers.files import hashed, put, put_table
 from sluice.writers.protocol import ShardFile, ShardResult
+
+CLIPS_A_SHARD = 8
+"""Clips after which a shard ends with its source: some minutes of encoding, so that all workers are busy to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,14 @@ class ClipsWriter:
     `crf`, `preset`, `bitrate`, `audio`, `pixel_format` and `threads`). A sample that is a whole file and not a span of
     one keeps its bytes, unless a mode is named that changes them. The id is the sample's, or the field `span_uuid`
     where the sample came from such a tree. Captions of windows go into the metadata, other members beside it as
-    `sidecars/{id}.{name}`, vectors (with `embeddings`) into `embeddings/{model}/`. Clips of one source are cut in one
-    passage over it.
+    `sidecars/{id}.{name}`, vectors (with `embeddings`) into `embeddings/{model}/`; with `previews` an animated WebP of
+    each caption window (or where there would be one) into `previews/{id}/{start}_{end}.webp`, named by its frames.
+    Clips of one source are cut in one passage over it.
     """
 
     format: ClassVar[str] = "clips"
     version: ClassVar[int] = 1
+    gathers: ClassVar[int] = CLIPS_A_SHARD
 
     def __init__(
         self,
@@ -148,6 +156,7 @@ class ClipsWriter:
         """Put a clip where it belongs, its metadata after it; the files, and what its row says of them."""
         sample, name = wanted.sample, wanted.name
         others = _others(sample, wanted.video)  # read first: a clip is written when all of it can be
+        looks = list(_previews(wanted, clip)) if self.previews else []
         known = _known_metadata(others)
         suffix = clip.path.suffix if clip.path is not None else f".{_suffix(wanted.video)}"
         place = f"clips/{name}{suffix}"
@@ -163,6 +172,7 @@ class ClipsWriter:
         told = metadata(sample, name, clip, place, video.hash, row, known)
         meta = put(self.output, f"metas/{self.annotation_version}/{name}.json", document(told))
         sides = [put(self.output, f"sidecars/{name}.{b.name}", b.data) for b in others if b.name != "json"]
+        sides += [put(self.output, f"previews/{name}/{start}_{end}.webp", d) for (start, end), d in looks]
         row_told = {
             **{name: getattr(clip, name) for name in _TOLD if hasattr(clip, name)},
             "clip": place,
@@ -172,6 +182,14 @@ class ClipsWriter:
             "has_caption": told["has_caption"],
         }
         return [video, *sides, meta], row_told
+
+
+def _previews(wanted: _Wanted, clip: ClipFile) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """The windows of a clip, by their frames, with what each looks like."""
+    told = [(w["start_frame"], w["end_frame"]) for w in windows(wanted.sample.items)]
+    found = told or frame_windows(clip.frame_count)
+    media = wanted.media if clip.path is None else Media(str(clip.path), 0, clip.size_bytes)
+    yield from zip(found, window_previews(media, found), strict=True)
 
 
 class _Clips(Intake):
@@ -196,7 +214,8 @@ class _Clips(Intake):
         self.kept.append(position)
         self.ids.append(sample.id)
         self.keys.append(sample.key)
-        self.fields.append({n: v for n, v in sample.fields.items() if n not in _TOLD})
+        types = {n: kind for n, kind in types_of(sample.fields).items() if n not in _TOLD}
+        self.fields.append(Fields({n: v for n, v in sample.fields.items() if n not in _TOLD}, types))
 
     def sort(self, order: Sequence[int]) -> None:
         """Put what was noted in the order of the shard."""

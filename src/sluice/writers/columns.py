@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from sluice.errors import UsageError
-from sluice.sample.fields import json_value, plain
+from sluice.sample.fields import json_value, plain, types_of
 from sluice.sample.members import FIELDS_COLUMN
 from sluice.writers.bodies import Intake
 
@@ -65,9 +65,11 @@ def beside(intake: Intake, fields: pa.Table | None, extra: Mapping[str, pa.Array
     if fields is not None:
         taken = fields.take(pa.array(intake.kept, pa.int64()))
         columns |= {n: taken.column(n) for n in taken.column_names if n not in columns}
-    return described(
-        pa.table(columns | typed_columns([renamed(row, columns) for row in intake.fields])), fields
-    )
+    hints: dict[str, pa.DataType] = {}
+    for row in intake.fields:
+        hints |= types_of(row)
+    rows = [renamed(row, columns) for row in intake.fields]
+    return described(pa.table(columns | typed_columns(rows, hints=renamed(hints, columns))), fields)
 
 
 def described(table: pa.Table, fields: pa.Table | None) -> pa.Table:
@@ -118,7 +120,8 @@ def typed_columns(
     for name in names:
         if name == FIELDS_COLUMN:
             continue
-        values = [row.get(name) for row in rows]
+        found = (row.get(name) for row in rows)
+        values = [v.item() if isinstance(v, np.generic) else v for v in found]
         column = _column(values, wanted.get(name))
         kept = column.to_pylist()
         misfits = [k for k, v in enumerate(values) if repr(kept[k]) != repr(v)]

@@ -44,7 +44,9 @@ class Writer(Protocol):
 
     A class may have more than this. `write_partitioned(partition, samples, fields)` stands in for `write_shard` where
     files lie by partition; such a format cannot be written without `partition_by`. `packs` is the modality whose
-    bytes count against `shard_size` (all of a sample's, where it says nothing). `finish(shards)` is called once all
+    bytes count against `shard_size` (all of a sample's, where it says nothing). `gathers` says that samples of one
+    parent are written together, whose bytes count once, and how many samples a shard has before it ends with a parent
+    (where `shard_samples` does not say it). `finish(shards)` is called once all
     shards are written, with their ledger entries in order (`files`, `samples`, `failed`, `partition`); it writes what
     tells of them together, and returns those files.
     """

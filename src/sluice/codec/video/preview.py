@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from sluice.codec.thumbnail import Rgb, encode_jpeg, fit
 from sluice.codec.video.decode import decode
 from sluice.codec.video.info import probe
 from sluice.codec.video.sample import frames_at
+from sluice.errors import UnreadableError
 from sluice.sample.media import Media
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _SAME_S = 1e-6
 """Times closer than this are the same: they are float64 made from ticks of different clocks."""
 _GAP_PX, _PAPER = 3, 240
+_MOST_PX = 640  # the width of a preview at most
 
 
 def on_ticks(frames: Iterable[Frame], fps: float, most: int | None = None) -> Iterator[tuple[Frame, int]]:
@@ -66,7 +69,7 @@ def webp_preview(
     *,
     fps: float = 1.0,
     height_px: int = 240,
-    max_side_px: int = 640,
+    max_side_px: int = _MOST_PX,
     quality: int = 50,
 ) -> bytes:
     """The frames of a view with `start_s` ≤ t < `end_s` (seconds of the source; None: the view's own ends) as an
@@ -90,12 +93,36 @@ def webp_preview(
     return animated_webp(shown, fps=fps, quality=quality)
 
 
+def window_previews(
+    media: Media, windows: Iterable[tuple[int, int]], *, fps: float = 1.0, height_px: int = 240
+) -> Iterator[bytes]:
+    """For each window of frames of a view (first, end exclusive) an animated WebP like that of `webp_preview`.
+
+    The view is decoded once, as far as the last window, where no two overlap. `UnreadableError` (`no frames`) where a
+    window has none; raises as `decode` does.
+    """
+    frames, at = decode(media), 0
+    for start, end in windows:
+        if start < at:
+            frames, at = decode(media), 0
+        shown = on_ticks(islice(frames, start - at, end - at), fps)
+        pictures = (fit(f.rgb(_MOST_PX), _MOST_PX, height_px) for f, ticks in shown for _ in range(ticks))
+        found = animated_webp(pictures, fps=fps)
+        at = end
+        yield found
+
+
 def animated_webp(pictures: Iterable[Rgb], *, fps: float, quality: int = 50) -> bytes:
-    """Pictures, `fps` of them a second, as an animated WebP that begins again for ever. They are taken one by one."""
+    """Pictures, `fps` of them a second, as an animated WebP that begins again for ever. They are taken one by one.
+
+    `UnreadableError` (`no frames`) where there is none.
+    """
     from PIL import Image
 
     images: Iterator[Image.Image] = map(Image.fromarray, pictures)
-    first = next(images)
+    first = next(images, None)
+    if first is None:
+        raise UnreadableError("no frames", "nothing to preview")
     size, out = first.size, io.BytesIO()
     rest = (image if image.size == size else image.resize(size) for image in images)
     first.save(

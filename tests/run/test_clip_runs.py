@@ -1,0 +1,89 @@
+"""Whole runs that write clips: what stands in their tables and their metadata, and how work is dealt to workers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from made_videos import made, scenes
+from sluice.recipe.load import load
+from sluice.run import run
+
+SOURCES = 5
+PEERS_NAMES = {
+    "span_uuid",
+    "source_video",
+    "duration_span",
+    "width_source",
+    "height_source",
+    "framerate_source",
+    "clip_location",
+    "width",
+    "height",
+    "framerate",
+    "num_frames",
+    "video_codec",
+    "num_bytes",
+    "motion_score",
+    "aesthetic_score",
+    "windows",
+    "valid",
+    "has_caption",
+}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of each of five sources, with previews, by two workers."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "in").mkdir()
+    for n in range(SOURCES):
+        (folder / "in" / f"{n}.mp4").write_bytes(made(scenes([70, 75], seed=n)))
+    recipe = load("video-split", ["write.settings.previews=true"], source=str(folder / "in"))
+    summary = run(recipe, output=str(folder / "out"), workers=2, quiet=True)
+    assert (summary["kept"], summary["failed"]) == (2 * SOURCES, 0)
+    return folder / "out"
+
+
+def test_the_table_says_everything_once(clips: Path) -> None:
+    table = pq.read_table(clips / "clips.parquet")
+    names = table.column_names
+    assert len(names) == len(set(names))
+    again = [n for n in names if n.startswith("source_") and n not in ("source_video", "source_hash")]
+    assert again == []
+    assert {"clip_start_kind", "clip_end_score", "source_hash", "parent"} <= set(names)
+    assert table.column("clip_start_kind").to_pylist() == ["start", "cut"] * SOURCES
+
+
+def test_sources_are_spread_over_shards_that_hold_all_their_clips(clips: Path) -> None:
+    shards = [pq.read_table(p).column("parent").to_pylist() for p in sorted(clips.glob("rows/*.parquet"))]
+    assert [len(parents) for parents in shards] == [8, 2]
+    assert not set(shards[0]) & set(shards[1])
+
+
+def test_metadata_has_what_peers_read(clips: Path) -> None:
+    rows = {row["id"]: row for row in pq.read_table(clips / "clips.parquet").to_pylist()}
+    for path in (clips / "metas" / "v0").iterdir():
+        told = json.loads(path.read_bytes())
+        row = rows.pop(path.stem)
+        assert told.keys() >= PEERS_NAMES
+        assert (clips / told["clip_location"]).stat().st_size == told["num_bytes"] == row["size_bytes"]
+        assert told["duration_span"] == [row["start_s"], row["end_s"]]
+        assert told["num_frames"] == row["frame_count"]
+        assert (told["valid"], told["has_caption"], told["windows"]) == (True, False, [])
+        assert told["sluice"]["content_hash"] == row["hash"]
+        preview = clips / "previews" / path.stem / f"0_{told['num_frames']}.webp"
+        assert preview.read_bytes()[8:12] == b"WEBP"
+    assert not rows
+
+
+def test_the_summary_adds_up(clips: Path) -> None:
+    told = json.loads((clips / "summary.json").read_bytes())
+    assert [video["num_clips"] for video in told["videos"]] == [2] * SOURCES
+    totals = told["totals"]
+    assert (totals["num_videos"], totals["num_clips"]) == (SOURCES, 2 * SOURCES)
+    for name in ("num_frames", "num_bytes", "total_clip_duration"):
+        assert totals[name] == pytest.approx(sum(video[name] for video in told["videos"]))
