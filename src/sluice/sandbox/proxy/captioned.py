@@ -1,0 +1,156 @@
+"""Reads captioned pictures or videos, as an arm's data was exported, into arrays that small models train on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.codec import decode, shrink
+from sluice.errors import SampleError, StorageError, TrialError
+from sluice.readers import detect_format, open_reader
+from sluice.sample import Item, Media, Note, Sample
+from sluice.sandbox.export.members import members
+from sluice.sandbox.pools import Pool
+from sluice.sandbox.proxy.words import numbered
+from sluice.sandbox.train.exported import NAME, Exported
+from sluice.storage import Location
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a model is shown: square pictures of `side_px`, `frames` of them, captions of at most `length` numbers.
+
+    `frames` 0: pictures, of videos nothing. `vocabulary`: how many different numbers words become.
+    """
+
+    side_px: int
+    frames: int
+    length: int
+    vocabulary: int
+
+
+@dataclass(frozen=True, eq=False)
+class Captioned:
+    """Samples in the order they were read: ids, uint8 pixels [n, frames, side, side, 3], word numbers [n, length].
+
+    `failed` counts those that could not be had, by reason.
+    """
+
+    ids: tuple[str, ...]
+    pixels: Pixels
+    words: NDArray[np.int64]
+    failed: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def first(self, count: int) -> Captioned:
+        """The first `count` of them."""
+        return Captioned(self.ids[:count], self.pixels[:count], self.words[:count], self.failed)
+
+    def tell(self, log: Path) -> None:
+        """Say in a log how many there are, and which failed for what reason."""
+        told = "".join(f", {count} left out: {reason}" for reason, count in self.failed.items())
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{len(self)} samples{told}\n")
+
+
+def read_captioned(data: Path, form: Form, *, least: int = 1) -> Captioned:
+    """All captioned samples of an export, of any folder that a reader of Sluice takes, or once each of a pool's file.
+
+    Media are scaled so that the shorter side is `side_px`, and the middle is taken; frames are spread evenly over a
+    video, or over a sample's pictures in their order. Of a pool, ids are those of its run. `TrialError` where there
+    are fewer than `least`.
+    """
+    ids: list[str] = []
+    pixels: list[Pixels] = []
+    words: list[NDArray[np.int64]] = []
+    failed: Counter[str] = Counter()
+    for sample in _samples(data):
+        try:
+            caption = _caption(sample)
+            pixels.append(_pixels(sample, form))
+        except (SampleError, StorageError) as error:
+            failed[getattr(error, "reason", "file not readable")] += 1
+            continue
+        ids.append(sample.id)
+        words.append(numbered(caption, form.vocabulary, form.length))
+    if len(ids) < least:
+        told = "".join(f"; {count} × {reason}" for reason, count in failed.most_common())
+        what = f"{len(ids)} captioned samples, and {least} are needed{told}"
+        raise TrialError("no result: too few samples", what, where=str(data))
+    return Captioned(tuple(ids), np.stack(pixels), np.stack(words), dict(failed))
+
+
+def _samples(data: Path) -> Iterator[Sample]:
+    if data.is_file():
+        found = members(Pool.read(data))
+        for key, sample in zip(found.ids, found.once(), strict=True):
+            gone = Note("read", "could not be read again")
+            yield sample if sample is not None else Sample(key, key, notes=(gone,))
+        return
+    place = Exported.read(data).data if (data / NAME).exists() else data
+    reader = open_reader(Location(place), detect_format(place))
+    for part in reader.slices():
+        yield from reader.read(part)
+
+
+def _caption(sample: Sample) -> str:
+    if sample.notes:
+        raise SampleError(sample.notes[0].reason)
+    for _, item in sample.of("text"):
+        text = item.text if item.text is not None else _media(item).read().decode("utf-8", "replace")
+        if text.strip():
+            return text
+    raise SampleError("no caption")
+
+
+def _pixels(sample: Sample, form: Form) -> Pixels:
+    pictures = [item for _, item in sample.of("image")]
+    if not form.frames:
+        if not pictures:
+            raise SampleError("no picture")
+        return _square(decode(_media(pictures[0]).read()), form.side_px)[None]
+    videos = [item for _, item in sample.of("video")]
+    if videos:
+        return np.stack([_square(frame, form.side_px) for frame in _frames(_media(videos[0]), form.frames)])
+    if len(pictures) < 2:
+        raise SampleError("no video")
+    chosen = [pictures[len(pictures) * k // form.frames] for k in range(form.frames)]
+    return np.stack([_square(decode(_media(item).read()), form.side_px) for item in chosen])
+
+
+def _frames(media: Media, count: int) -> Iterator[Pixels]:
+    """The frames at the beginnings of `count` equal spans."""
+    from sluice.codec.video import frames_along, probe
+
+    start = media.start_s or 0.0
+    end = media.end_s if media.end_s is not None else probe(media).duration_s
+    for frame in frames_along(media, [start + (end - start) * k / count for k in range(count)]):
+        yield frame.rgb()
+
+
+def _media(item: Item) -> Media:
+    if item.media is None:
+        raise SampleError("no bytes")
+    return item.media
+
+
+def _square(picture: Pixels, side_px: int) -> Pixels:
+    small = shrink(picture, side_px)
+    height, width = small.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = small[top : top + side, left : left + side]
+    if side == side_px:
+        return middle
+    grown = cv2.resize(middle, (side_px, side_px), interpolation=cv2.INTER_LINEAR_EXACT)
+    return np.asarray(grown, np.uint8)

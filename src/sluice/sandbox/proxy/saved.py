@@ -1,0 +1,47 @@
+"""Trained small models on disk: their weights, and the sizes that they were made with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sluice.errors import TrialError
+
+_WEIGHTS, _ABOUT = "model.pt", "model.json"
+
+
+def save(model: nn.Module, kind: str, shape: dict[str, Any], folder: Path) -> None:
+    """Keep a model's weights and sizes; the weights appear whole, last of all."""
+    (folder / _ABOUT).write_text(json.dumps({"kind": kind, "shape": shape}, indent=1), encoding="utf-8")
+    writing = folder / f"{_WEIGHTS}.writing"
+    torch.save(model.state_dict(), writing)
+    writing.replace(folder / _WEIGHTS)
+
+
+def shape_of(folder: Path, kind: str) -> dict[str, Any]:
+    """The sizes that `save` noted; `TrialError` where there is no model, or one of another kind."""
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+        found, shape = about["kind"], about["shape"]
+    except (OSError, ValueError, KeyError) as error:
+        what = f"there is none of our models here: {error}"
+        raise TrialError("no result: there is no model", what, where=str(folder)) from None
+    if found != kind:
+        raise TrialError(
+            "no result: another kind of model", f"this is {found}, not {kind}", where=str(folder)
+        )
+    return dict(shape)
+
+
+def load_weights(model: nn.Module, folder: Path, device: str) -> None:
+    """Give the model its trained weights, on the device, ready to be asked."""
+    try:
+        state = torch.load(folder / _WEIGHTS, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except (OSError, RuntimeError) as error:
+        raise TrialError("no result: the model cannot be read", str(error), where=str(folder)) from error
+    model.to(device).eval()

@@ -1,0 +1,49 @@
+"""Trains the built-in model of pictures and captions: minutes on a CPU, seconds on a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from sluice.model.device import DeviceName, device_of
+from sluice.sandbox.proxy.captioned import read_captioned
+from sluice.sandbox.proxy.presets import IMAGE_TEXT, PresetName
+from sluice.sandbox.registry import trainer
+from sluice.sandbox.train.protocol import DataFormat, Trained
+
+
+@trainer
+class image_text:  # noqa: N801 - its name in a workflow
+    """A small contrastive model and captioner in one, from scratch (a small CoCa, Yu and others 2022).
+
+    `preset` is `smoke` (pictures of 24 px, a few CPU-seconds) or `small` (64 px); `steps`, `batch_size` and
+    `learning_rate` take the place of its own. On a CPU equal data and seeds give equal models.
+    """
+
+    data_format: DataFormat = "webdataset"
+
+    def __init__(
+        self,
+        *,
+        preset: PresetName = "small",
+        steps: Annotated[int, Field(ge=1)] | None = None,
+        batch_size: Annotated[int, Field(ge=2)] | None = None,
+        learning_rate: Annotated[float, Field(gt=0)] | None = None,
+        device: DeviceName = "auto",
+        threads: Annotated[int, Field(ge=1)] = 1,
+    ) -> None:
+        self.preset = IMAGE_TEXT[preset].given(steps, batch_size, learning_rate)
+        self.device, self.threads = device, threads
+
+    def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
+        """Train on pairs of a picture and a caption; `TrialError` with fewer than 2, and where it diverges."""
+        device = device_of(self.device)
+        from sluice.sandbox.proxy.image_text import train_image_text
+
+        pairs = read_captioned(data, self.preset.shape.form, least=2)
+        pairs.tell(log)
+        return train_image_text(
+            pairs, self.preset, output, seed=seed, log=log, device=device, threads=self.threads
+        )
