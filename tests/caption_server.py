@@ -59,7 +59,9 @@ class Captioner(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.behave: Callable[[Any, bytes], Answer | None] = lambda _, picture: completion(described(picture))
+        self.behave: Callable[[Any, bytes], Answer | None] = lambda body, picture: completion(
+            described(picture) if picture else f"Said anew: {text_in(body)[-200:]}"
+        )
         self.bodies: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self.at_s: list[float] = []
@@ -115,9 +117,21 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def picture_in(body: Any) -> bytes:
-    """The picture of a request."""
-    url: str = body["messages"][0]["content"][1]["image_url"]["url"]
-    return base64.b64decode(url.partition("base64,")[2])
+    """The first picture of a request; nothing where it has none."""
+    return next(iter(pictures_in(body)), b"")
+
+
+def pictures_in(body: Any) -> list[bytes]:
+    """The pictures of a request, in order."""
+    content = body["messages"][0]["content"]
+    urls = [part["image_url"]["url"] for part in content if isinstance(part, dict) and "image_url" in part]
+    return [base64.b64decode(url.partition("base64,")[2]) for url in urls]
+
+
+def text_in(body: Any) -> str:
+    """The text of a request."""
+    content = body["messages"][0]["content"]
+    return content if isinstance(content, str) else str(content[0]["text"])
 
 
 @contextmanager

@@ -45,6 +45,7 @@ REQUIRED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text_reference_similarity": lambda folder: {"reference": _vectors(folder, 32)},
     "sample_rename_metadata": lambda folder: {"names": {"width": "width_px"}},
     "image_caption": lambda folder: {"url": caption_server.standing(), "model": "describer"},
+    "video_caption": lambda folder: {"url": caption_server.standing(), "model": "describer"},
 }
 """By the name of an operator, the settings for which it has no defaults."""
 

@@ -87,6 +87,10 @@ def _bindable(spec: Spec) -> bool:
     return not any(field.is_required() for field in spec.settings.model_fields.values())
 
 
+def _is_of_videos(spec: Spec) -> bool:
+    return any(name.startswith("video") for name in (spec.name, *(need.name for need in spec.needs)))
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_says_what_it_is(spec: Spec) -> None:
     assert documented(spec) == []
@@ -102,14 +106,14 @@ def test_features_say_what_they_are_and_what_they_import(spec: Spec) -> None:
 @pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
 def test_conforms(spec: Spec, bound: Bound) -> None:
     company = [bound(other) for other in MEASURES if _bindable(other)]
-    assert check(bound(spec), _videos() if spec.name.startswith("video") else _made(), company) == []
+    assert check(bound(spec), _videos() if _is_of_videos(spec) else _made(), company) == []
 
 
 @pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
 def test_conforms_on_photographs(spec: Spec, bound: Bound, data_dir: Path) -> None:
     paths = sorted(p for p in (data_dir / "photos").glob("*.jpg") if p.stat().st_size < 300_000)[:3]
     photos = [_sample(path.name, [path.read_bytes()]) for path in paths]
-    if spec.name.startswith("video"):
+    if _is_of_videos(spec):
         photos = list(_videos())
     assert check(bound(spec), photos) == []
 

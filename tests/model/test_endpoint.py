@@ -15,11 +15,12 @@ import pytest
 from caption_server import Answer, Captioner, completion, status
 from sluice.errors import NoAnswerError, OperatorError, UnavailableError
 from sluice.model import endpoint as module
-from sluice.model.endpoint import GIVE_UP_AFTER, Endpoint, Reply, picture_message
+from sluice.model.endpoint import GIVE_UP_AFTER, Endpoint, Reply, picture_part, text_part
 from sluice.model.pace import Pace
 
 PICTURE = b"\xff\xd8 not looked at"
-BODY = {"model": "m", "messages": [picture_message("What?", PICTURE, "jpeg")]}
+PARTS = [text_part("What?"), picture_part(PICTURE, "jpeg")]
+BODY = {"model": "m", "messages": [{"role": "user", "content": PARTS}]}
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from sluice.model.files import find
 from sluice.model.preprocess import preprocess
 from sluice.model.pretrained import damaged, pretrained, quiet, require, tokenizer, transformers_module
 from sluice.model.runner import BatchSize, Forward, Load, Runner
+
+Rgb = NDArray[np.uint8]
 
 DEFAULT = "Salesforce/blip-image-captioning-base"
 _KIND = "AutoModelForImageTextToText"
@@ -71,9 +74,9 @@ def _greedy(model: Any, max_tokens: int, **inputs: Any) -> Any:
 class Captioner:
     """A local captioner: any model of transformers that makes text of a picture (`AutoModelForImageTextToText`).
 
-    One with a chat template (LLaVA, Qwen-VL and kin) is asked `prompt`, one picture at a time, as its
-    processor prepares it; any other (BLIP, GIT, a ViT with a text decoder) just writes, in batches. Decoding
-    is greedy, `max_tokens` long at most.
+    One with a chat template (LLaVA, Qwen-VL and kin) is asked `prompt` about one picture, or the frames of one clip,
+    at a time, as its processor prepares them; any other (BLIP, GIT, a ViT with a text decoder) just writes, in batches,
+    and of several frames sees the middle one. Decoding is greedy, `max_tokens` long at most.
     """
 
     def __init__(
@@ -96,19 +99,21 @@ class Captioner:
         self._ends = _ends(self._folder, self._tokens)
         return self
 
-    def __call__(self, pictures: list[NDArray[np.uint8]]) -> list[Reply]:
-        """What it writes of RGB pictures [H, W, 3], one reply each."""
-        rows = [self._asked(rgb) if self.chats else self._seen(rgb) for rgb in pictures]
+    def __call__(self, shown: Sequence[Sequence[Rgb]]) -> list[Reply]:
+        """What it writes of RGB pictures [H, W, 3]: a reply to each single one, or to all frames of a clip together."""
+        rows = [
+            self._asked(frames) if self.chats else self._seen(frames[len(frames) // 2]) for frames in shown
+        ]
         return [self._reply(ids) for ids in self._runner(rows)]
 
-    def _seen(self, rgb: NDArray[np.uint8]) -> dict[str, Any]:
+    def _seen(self, rgb: Rgb) -> dict[str, Any]:
         return {"pixel_values": preprocess(self._folder)(rgb)}
 
-    def _asked(self, rgb: NDArray[np.uint8]) -> dict[str, Any]:
-        content = [{"type": "image"}, {"type": "text", "text": self._prompt}]
+    def _asked(self, frames: Sequence[Rgb]) -> dict[str, Any]:
+        content = [*({"type": "image"} for _ in frames), {"type": "text", "text": self._prompt}]
         chat = [{"role": "user", "content": content}]
         text = self._processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        return dict(self._processor(text=[text], images=[Image.fromarray(rgb)], return_tensors="np"))
+        return dict(self._processor(text=[text], images=[*map(Image.fromarray, frames)], return_tensors="np"))
 
     def _reply(self, ids: NDArray[Any]) -> Reply:
         """The text of ids that came as float32, which holds every id of a vocabulary below 16 million."""

@@ -1,4 +1,4 @@
-"""Asks an OpenAI-compatible HTTP endpoint about a picture: patiently, within limits, never for ever."""
+"""Asks an OpenAI-compatible HTTP endpoint about pictures and texts: patiently, within limits, never for ever."""
 
 from __future__ import annotations
 
@@ -243,8 +243,12 @@ def _retry_after_s(value: str | None) -> float:
     return seconds if 0 < seconds < float("inf") else 0.0
 
 
-def picture_message(prompt: str, picture: bytes, kind: Literal["jpeg", "png"]) -> dict[str, Any]:
-    """A user's message of a text and a picture, in bytes, as chat completions take it."""
+def text_part(text: str) -> dict[str, Any]:
+    """A text as part of a message of chat completions."""
+    return {"type": "text", "text": text}
+
+
+def picture_part(picture: bytes, kind: Literal["jpeg", "png"]) -> dict[str, Any]:
+    """An encoded picture as part of a message of chat completions."""
     url = f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
-    parts = [{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": url}}]
-    return {"role": "user", "content": parts}
+    return {"type": "image_url", "image_url": {"url": url}}

@@ -70,6 +70,7 @@ class Journal:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._lock = threading.Lock()
+        self._freed, self._held = threading.Condition(), set[int]()
         self._memory: dict[str, Any] = {}
         self._files: list[Path] = []
         self._read_to: dict[Path, int] = {}
@@ -123,14 +124,28 @@ class Journal:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[None]:
-        """Holds a request for this process; waits while another one on this machine holds it.
+        """Holds a request for this thread; waits while another one, of any process on this machine, holds it.
 
         A claim ends with its process, however that ends.
         """
+        place = _head(key) >> 2
+        with self._freed:  # locks of files hold between processes only
+            self._freed.wait_for(lambda: place not in self._held)
+            self._held.add(place)
+        try:
+            with self._claimed_from_others(place):
+                yield
+        finally:
+            with self._freed:
+                self._held.discard(place)
+                self._freed.notify_all()
+
+    @contextmanager
+    def _claimed_from_others(self, place: int) -> Iterator[None]:
         if self.folder is None:
             yield
             return
-        claims, place = self._claimed_in(self.folder), _head(key) >> 2
+        claims = self._claimed_in(self.folder)
         # Not a lock that waits: the kernel would see deadlocks between processes where there are none of threads.
         while not _locked(claims, place):
             time.sleep(_CLAIM_LOOKS_S)

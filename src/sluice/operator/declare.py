@@ -8,10 +8,11 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, Unpack
 
 import numpy as np
 from pydantic import Field as Described
+from pydantic.fields import FieldInfo
 
 from sluice.operator.frames import FRAME_SETTINGS, Frames
 from sluice.operator.spec import PAIR_SCOPES, Cost, Field, Kind, Need, Output, Sees, Spec, ValueKind
@@ -213,6 +214,9 @@ def _parameters(name: str, target: Callable[..., Any], more: dict[str, Any]) -> 
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             if isinstance(target, type) and "__init__" not in vars(target):
                 continue  # object.__init__
+            if typing.get_origin(hints.get(parameter.name)) is Unpack:
+                fields |= _unpacked(hints[parameter.name])
+                continue
             raise DeclarationError(f"{name}: *args and **kwargs hide misspelt settings; name each one")
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
@@ -221,6 +225,20 @@ def _parameters(name: str, target: Callable[..., Any], more: dict[str, Any]) -> 
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     return fields
+
+
+def _unpacked(annotation: Any) -> dict[str, Any]:
+    """The settings that `**name: Unpack[Some]` stands for: those of the TypedDict, which operators share.
+
+    A setting's default is that of the pydantic field in its annotation; it is required where there is none.
+    """
+    (shared,) = typing.get_args(annotation)
+    found = {}
+    for name, hint in typing.get_type_hints(shared, include_extras=True).items():
+        fields = [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, FieldInfo)]
+        required = not fields or fields[0].is_required()
+        found[name] = (hint, ... if required else fields[0].default)
+    return found
 
 
 def _outputs(name: str, returns: Any) -> tuple[tuple[Output, ...], bool]:

@@ -5,7 +5,7 @@ from sluice.codec.video.decode import decode
 from sluice.codec.video.frame import Frame
 from sluice.codec.video.info import AudioInfo, VideoInfo, probe
 from sluice.codec.video.motion_vectors import MotionVectors
-from sluice.codec.video.sample import frames_along, frames_at, keyframes, uniform_times
+from sluice.codec.video.sample import frame_times, frames_along, frames_at, keyframes, uniform_times
 
 __all__ = [
     "AudioBlock",
@@ -15,6 +15,7 @@ __all__ = [
     "VideoInfo",
     "audio_blocks",
     "decode",
+    "frame_times",
     "frames_along",
     "frames_at",
     "keyframes",

@@ -119,6 +119,15 @@ class Reader:
         By reading packets to the end of the stream, without decoding.
         """
         last, ticks, count, size_bytes = None, 0, 0, 0
+        for at, lasts, size in self.shown():
+            count, size_bytes = count + 1, size_bytes + size
+            if last is None or at > last:
+                last, ticks = at, lasts
+        return None if last is None else last + ticks, count, size_bytes
+
+    def shown(self) -> Iterator[tuple[int, int, int]]:
+        """PTS, ticks and bytes of each packet that is shown, from here on, as they are stored; nothing is decoded."""
+        last, ticks, count = None, 0, 0
         by_order = self.source.has_decoding_times_only
         for packet in self._packets(any_packet=True):
             at = packet.dts if by_order or packet.pts is None else packet.pts
@@ -126,12 +135,13 @@ class Reader:
                 continue
             if at is None:  # raw streams: one picture after the other
                 at = 0 if last is None else last + ticks
-            count, size_bytes = count + 1, size_bytes + packet.size
+            lasts = packet.duration or self.clock.usual_ticks
             if last is None or at > last:
-                last, ticks = at, packet.duration or self.clock.usual_ticks
+                last, ticks = at, lasts
+            yield at, lasts, packet.size
+            count += 1
             if count % _FRAMES_BETWEEN_CHECKS == 0:
                 current_limits().check_video_length(0.0, count)
-        return None if last is None else last + ticks, count, size_bytes
 
     def _begun_before(self, start: int, goal: int) -> Iterator[Picture] | None:
         """Pictures from one at or before `start` on, sought at `goal`; None where the seek lands too late."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sluice.codec.video.container import first_tick, opened
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.codec.video.container import first_tick, opened, seconds
 from sluice.codec.video.decode import decode
 from sluice.codec.video.frame import Frame, Scalers
 from sluice.codec.video.reader import Reader
@@ -27,6 +30,19 @@ def uniform_times(start_s: float, end_s: float, n: int) -> list[float]:
     if n == 1:
         return [start_s + length / 2]
     return [start_s + i * length / (n - 1) for i in range(n)]
+
+
+def frame_times(media: Media) -> NDArray[np.float64]:
+    """When each frame of the whole source behind a view is shown, in seconds of the source, ascending.
+
+    By reading packets; only the first picture is decoded. Raises as `decode` does.
+    """
+    with opened(media) as source:
+        reader = Reader(source)
+        first, time_base = reader.first[1], reader.time_base
+    with opened(media) as source:  # not every container can be put back to its start
+        ticks = sorted(at for at, _, _ in Reader(source).shown())
+    return np.array([seconds(at - first, time_base) for at in ticks])
 
 
 def frames_at(media: Media, times_s: Sequence[float]) -> list[Frame]:

@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import xxhash
 
 from sluice.errors import MissingError
 from sluice.operator.spec import Contents
 
-NAMES = ("default", "short", "medium", "long")
+Subject = Literal["image", "video", "text"]
+"""What a prompt is about: a picture, the frames of a clip, a caption that is to be rewritten."""
+
+NAMES: dict[Subject, tuple[str, ...]] = {
+    "image": ("default", "short", "medium", "long"),
+    "video": ("default", "driving", "surveillance", "short", "medium", "long"),
+    "text": ("rewrite",),
+}
 """The prompts that come with Sluice."""
 
 
-def prompt_text(name: str) -> str:
+def prompt_text(name: str, about: Subject = "image") -> str:
     """The prompt of that name, else the UTF-8 text of the file at that path; MissingError where there is none."""
-    if name in NAMES:
-        return (files(__name__) / f"{name}.txt").read_text(encoding="utf-8").strip()
+    if name in NAMES[about]:
+        return packaged(f"{name}.txt" if about == "image" else f"{about}/{name}.txt")
     try:
         text = Path(name).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise MissingError(
             f"the prompt {name!r} cannot be read: {error}",
-            fix=f"give the path of a text file, or one of {', '.join(NAMES)}",
+            fix=f"give the path of a text file, or one of {', '.join(NAMES[about])}",
         ) from error
     if not text:
         raise MissingError(f"the prompt {name!r} says nothing", fix="write into the file what is to be asked")
     return text
 
 
-def prompt_hash(name: str) -> str:
+def packaged(path: str) -> str:
+    """The text of a file beside this one, blanks around it left out."""
+    return files(__name__).joinpath(path).read_text(encoding="utf-8").strip()
+
+
+def prompt_hash(name: str, about: Subject = "image") -> str:
     """xxh3-64 of the prompt's text, 16 hexadecimal digits: its version."""
-    return xxhash.xxh3_64_hexdigest(prompt_text(name).encode())
+    return text_hash(prompt_text(name, about))
+
+
+def text_hash(text: str) -> str:
+    """xxh3-64 of a text, 16 hexadecimal digits."""
+    return xxhash.xxh3_64_hexdigest(text.encode())
 
 
 def refusals() -> tuple[str, ...]:
     """How replies begin that refuse: lower case, straight apostrophes."""
-    lines = (files(__name__) / "refusals.txt").read_text(encoding="utf-8").splitlines()
+    lines = packaged("refusals.txt").splitlines()
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 Prompt = Annotated[str, Contents(prompt_hash, lambda name: f"prompt {name}")]
-"""A setting that names a prompt: one of ours, or the path of a text file."""
+"""A setting that names a prompt about a picture: one of ours, or the path of a text file."""
+
+VideoPrompt = Annotated[str, Contents(partial(prompt_hash, about="video"), lambda name: f"prompt {name}")]
+"""A setting that names a prompt about the frames of a clip, likewise."""
+
+TextPrompt = Annotated[str, Contents(partial(prompt_hash, about="text"), lambda name: f"prompt {name}")]
+"""A setting that names a prompt about a caption, likewise."""

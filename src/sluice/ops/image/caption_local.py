@@ -89,7 +89,7 @@ class image_caption_local:  # noqa: N801 - an operator's name is its class's
         pictures = {key: _decoded(encoded[k], media[k]) for k, key in enumerate(keys) if found[key] is None}
         found |= {key: trouble for key, trouble in pictures.items() if isinstance(trouble, SampleError)}
         todo = [key for key in pictures if found[key] is None]
-        made = self._captioner([pictures[key] for key in todo]) if todo else []
+        made = self._captioner([[pictures[key]] for key in todo]) if todo else []
         for key, reply in zip(todo, made, strict=True):
             found[key] = vars(reply)
             self._journal.put(key, requests[keys.index(key)], found[key])

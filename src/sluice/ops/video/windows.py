@@ -1,0 +1,153 @@
+"""The windows of a clip that are captioned one by one, and the frames that stand for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from sluice.errors import Declined, SampleError, StorageError, UnreadableError
+from sluice.ops.video.info import video_info
+from sluice.sample import Media
+
+FRAMES, LEAST_REST, LEAST = 256, 128, 4
+"""Frames of a window, of a remainder that is a window of its own, and of what is captioned at all: Cosmos-Curate's."""
+
+FPS = 2.0
+"""Frames a second that a model is shown: Cosmos-Curate's, and what Qwen2-VL (Wang et al. 2024) is trained at."""
+
+MOST_FRAMES, MOST_PIXELS = 64, 4_194_304
+"""What a model is shown of one window: so many frames, and pixels of all of them together (16 frames of 512 x 512)."""
+
+Times = NDArray[np.float64]
+"""When frames are shown, in seconds of the source, ascending."""
+
+_SAME_S = 1e-6
+_SOURCES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Frames of a clip, by their places in it: from `start` up to `end`, which is not in it."""
+
+    start: int
+    end: int
+
+
+def windows(frames: int, length: int = FRAMES, least_rest: int = LEAST_REST) -> list[Window]:
+    """The windows of a clip of so many frames, one after another: `length` frames each.
+
+    A remainder of `least_rest` frames or more is a window of its own, a smaller one joins the last window; a clip
+    shorter than `length` is one window, and one of less than four frames has none.
+    """
+    if frames < LEAST:
+        return []
+    whole, rest = divmod(frames, length)
+    starts = [k * length for k in range(whole)]
+    if rest >= least_rest or not starts:
+        starts.append(whole * length)
+    return [Window(start, end) for start, end in zip(starts, [*starts[1:], frames], strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which frames of a window a model is shown, and how large."""
+
+    fps: float
+    most_frames: int
+    most_pixels: int
+
+    def places(self, times_s: Times) -> list[int]:
+        """Places among a window's frames, by their times: the first at or after each step of 1/`fps` seconds.
+
+        Each once; where there are more than `most_frames`, so many of them, evenly spread (of one the middle).
+        """
+        steps = np.arange(times_s[0], times_s[-1] + _SAME_S, 1 / self.fps)
+        found = np.unique(np.searchsorted(times_s, steps - _SAME_S))
+        if len(found) > self.most_frames:
+            spread = (np.arange(self.most_frames) + 0.5) * len(found) / self.most_frames
+            found = found[spread.astype(int)]
+        return [int(place) for place in found]
+
+    def pictures(self, media: Media, times_s: Sequence[float]) -> list[NDArray[np.uint8]]:
+        """The frames of a clip at these times as shown, RGB, reached by seeking; all alike scaled to the budget."""
+        from sluice.codec.video import frames_along
+
+        info = video_info(media)
+        factor = (self.most_pixels / (len(times_s) * info.width_px * info.height_px)) ** 0.5
+        side = max(1, int(max(info.width_px, info.height_px) * min(1.0, factor)))
+        return [frame.rgb(max_side_px=side) for frame in frames_along(media, times_s)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a model is shown of a clip from frame to frame: the pictures, and the digest that they are known by."""
+
+    pictures: tuple[NDArray[np.uint8], ...]
+
+    @property
+    def digest(self) -> str:
+        """xxh3-128 of the pictures' sizes and pixels."""
+        hasher = xxhash.xxh3_128()
+        for rgb in self.pictures:
+            hasher.update(repr(rgb.shape).encode())
+            hasher.update(rgb.tobytes())
+        return hasher.hexdigest()
+
+
+def clip_times(media: Media | None) -> Times:
+    """When each frame of a clip is shown, in seconds of its source, ascending. Raises UnreadableError."""
+    if media is None:
+        raise UnreadableError("no bytes", "the item has no media")
+    whole = replace(media, start_s=None, end_s=None, crop=None)
+    try:
+        times = _times(whole) if whole.uri else _times.__wrapped__(whole)
+    except StorageError as error:
+        raise UnreadableError("bytes not readable", str(error)) from error
+    first = 0 if media.start_s is None else int(np.searchsorted(times, media.start_s - _SAME_S))
+    last = len(times) if media.end_s is None else int(np.searchsorted(times, media.end_s - _SAME_S))
+    return times[first:last]
+
+
+@lru_cache(maxsize=_SOURCES)
+def _times(whole: Media) -> Times:
+    from sluice.codec.video import frame_times
+
+    return frame_times(whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A window of a clip, with the times of its frames."""
+
+    media: Media
+    window: Window
+    times_s: Times
+
+    def shown(self, sampling: Sampling) -> Shown:
+        """What a model is shown of it. Raises UnreadableError."""
+        return shown(self.media, self.times_s, sampling)
+
+
+def parts(media: Media | None, lengths: tuple[int, int] = (FRAMES, LEAST_REST)) -> list[Part] | SampleError:
+    """The windows of a clip; or why it has none."""
+    try:
+        times = clip_times(media)
+    except SampleError as error:
+        return error
+    found = windows(len(times), *lengths)
+    if media is None or not found:
+        return Declined("too few frames", f"{len(times)} frames; a window has {LEAST} or more")
+    return [Part(media, window, times[window.start : window.end]) for window in found]
+
+
+def shown(media: Media, times_s: Times, sampling: Sampling) -> Shown:
+    """What a model is shown of the frames of a clip that have these times. Raises UnreadableError."""
+    try:
+        return Shown(tuple(sampling.pictures(media, [float(times_s[k]) for k in sampling.places(times_s)])))
+    except StorageError as error:
+        raise UnreadableError("bytes not readable", str(error)) from error

@@ -1,0 +1,107 @@
+"""The windows of a clip, and which of its frames stand for each."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from made_videos import made, number_of, numbered
+from sluice.ops.video.windows import LEAST, Sampling, clip_times, shown, windows
+from sluice.sample import Media
+
+
+@pytest.mark.parametrize(
+    ("frames", "lengths"),
+    [
+        (600, [256, 344]),
+        (640, [256, 256, 128]),
+        (3, []),
+        (0, []),
+        (4, [4]),
+        (128, [128]),
+        (255, [255]),
+        (256, [256]),
+        (257, [257]),
+        (383, [383]),
+        (384, [256, 128]),
+        (512, [256, 256]),
+    ],
+)
+def test_a_remainder_is_its_own_window_or_joins_the_last(frames: int, lengths: list[int]) -> None:
+    assert [w.end - w.start for w in windows(frames)] == lengths
+
+
+@given(st.integers(0, 200_000), st.integers(LEAST, 2000), st.integers(LEAST, 2000))
+def test_windows_cover_a_clip_once_and_none_is_too_short(frames: int, length: int, least_rest: int) -> None:
+    found = windows(frames, length, least_rest)
+    if frames < LEAST:
+        assert found == []
+        return
+    assert (found[0].start, found[-1].end) == (0, frames)
+    assert all(a.end == b.start for a, b in pairwise(found))
+    assert all(w.end - w.start == length for w in found[:-1])
+    last = found[-1].end - found[-1].start
+    assert last < length + least_rest
+    assert last >= min(length, least_rest, frames)
+
+
+@given(
+    st.lists(st.floats(1e-3, 5.0), min_size=1, max_size=300),
+    st.floats(0.1, 60.0),
+    st.integers(1, 80),
+)
+def test_frames_are_shown_in_order_once_and_never_too_many(gaps: list[float], fps: float, most: int) -> None:
+    times = np.cumsum(gaps)
+    places = Sampling(fps, most, 10_000).places(times)
+    assert places == sorted(set(places))
+    assert 1 <= len(places) <= most
+    assert places[0] == 0 or len(places) == most
+    assert places[-1] < len(times)
+
+
+def test_frames_of_a_window_are_those_at_two_a_second() -> None:
+    media = Media(data=made(numbered(600), fps=30, options={"g": "30"}))
+    times = clip_times(media)
+    assert len(times) == 600
+    first, last = windows(len(times))
+    sampling = Sampling(2.0, 64, 100_000)
+    seen = [number_of(rgb[..., 1]) for rgb in shown(media, times[first.start : first.end], sampling).pictures]
+    assert seen == list(range(0, 256, 15))
+    seen = [number_of(rgb[..., 1]) for rgb in shown(media, times[last.start : last.end], sampling).pictures]
+    assert seen == list(range(256, 600, 15))
+
+
+def test_windows_of_a_span_count_its_own_frames() -> None:
+    whole = Media(data=made(numbered(120), fps=30))
+    span = Media(data=whole.data, start_s=1.0, end_s=3.0)
+    times = clip_times(span)
+    assert len(times) == 60
+    seen = shown(span, times, Sampling(2.0, 64, 100_000))
+    assert [number_of(rgb[..., 1]) for rgb in seen.pictures] == [30, 45, 60, 75]
+
+
+def test_time_is_that_of_the_frames_where_their_rate_varies() -> None:
+    ticks = [*range(0, 2000, 40), *range(2000, 6000, 200)]  # 50 frames in 2 s, then 20 in 4 s
+    media = Media(data=made(numbered(len(ticks)), times=ticks, time_base=Fraction(1, 1000)))
+    times = clip_times(media)
+    np.testing.assert_allclose(times, np.array(ticks) / 1000)
+    seen = shown(media, times, Sampling(1.0, 64, 100_000))
+    assert [number_of(rgb[..., 1]) for rgb in seen.pictures] == [0, 25, 50, 55, 60, 65]
+
+
+def test_pictures_share_the_budget_and_are_never_enlarged() -> None:
+    media = Media(data=made(numbered(90, 320, 180), fps=30))
+    times = clip_times(media)
+    seen = shown(media, times, Sampling(2.0, 64, 60_000))
+    assert len(seen.pictures) == 6
+    total = sum(rgb.shape[0] * rgb.shape[1] for rgb in seen.pictures)
+    assert 54_000 <= total <= 60_500
+    large = shown(media, times, Sampling(2.0, 64, 10_000_000))
+    assert {rgb.shape for rgb in large.pictures} == {(180, 320, 3)}
+    assert seen.digest != large.digest
+    assert seen.digest == shown(media, times, Sampling(2.0, 64, 60_000)).digest
