@@ -110,6 +110,34 @@ def _put_tone(out: Any, sound: Any, length_s: float) -> None:
     out.mux(sound.encode(None))
 
 
+def sounding(
+    samples: NDArray[np.float32], *, length_s: float, layout: str = "mono", starts_s: float = 0.0
+) -> bytes:
+    """A Matroska file of `length_s` seconds of black with `samples` [n, channels], 48 kHz, kept as they are (PCM)."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as out:
+        pictures: Any = out.add_stream("mpeg4", rate=10)
+        pictures.width, pictures.height = 32, 32
+        sound: Any = out.add_stream("pcm_f32le", rate=48_000, layout=layout)
+        for i in range(round(length_s * 10)):
+            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24").reformat(
+                format="yuv420p"
+            )
+            picture.pts, picture.time_base = i, Fraction(1, 10)
+            out.mux(pictures.encode(picture))
+        out.mux(pictures.encode(None))
+        for first in range(0, len(samples), 1024):
+            part = np.ascontiguousarray(samples[first : first + 1024], np.float32).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(part, "flt", layout)
+            frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
+            frame.pts = first + round(starts_s * 48_000)
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    return file.getvalue()
+
+
 def turned(mp4: bytes, clockwise_deg: int, *, mirrored: bool = False) -> bytes:
     """An MP4 whose (first) track is shown turned: its `tkhd` matrix rewritten (ISO/IEC 14496-12, 8.3.2)."""
     cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_deg]

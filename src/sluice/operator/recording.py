@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sluice.codec.video import VideoInfo, audio_blocks, decode
+from sluice.codec.video import VideoInfo, decode, even_blocks
 from sluice.errors import OperatorError, UnreadableError
 from sluice.operator import alive
 from sluice.operator.instance import Instance
@@ -66,7 +66,7 @@ def _watch(media: Media, recorders: Sequence[_Recorder]) -> int:
 
 
 def _listen(media: Media, recorders: Sequence[_Recorder]) -> None:
-    for block in audio_blocks(media, sample_rate_hz=SOUND_RATE_HZ):
+    for block in even_blocks(media, sample_rate_hz=SOUND_RATE_HZ, length_s=SOUND_BLOCK_S):
         alive.waiting()
         for recorder in recorders:
             recorder.see(block.time_s, block)

@@ -1,6 +1,6 @@
 """Video: from encoded bytes to frames, sound and motion; the only package that touches PyAV."""
 
-from sluice.codec.video.audio import AudioBlock, audio_blocks
+from sluice.codec.video.audio import AudioBlock, audio_blocks, even_blocks
 from sluice.codec.video.decode import decode
 from sluice.codec.video.frame import Frame
 from sluice.codec.video.info import AudioInfo, VideoInfo, probe
@@ -15,6 +15,7 @@ __all__ = [
     "VideoInfo",
     "audio_blocks",
     "decode",
+    "even_blocks",
     "frame_times",
     "frames_along",
     "frames_at",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,16 +22,23 @@ if TYPE_CHECKING:
 _PREROLL_S = (
     0.25  # decoders need some packets to come to themselves: MP3's reservoir, the overlap of AAC and Opus
 )
+_UNNAMED, _NAMED_CHANNELS = "NONE", 8
 _JITTER_S = 0.02  # containers round times (Matroska to milliseconds); only more than this is a gap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioBlock:
-    """Some sound: `samples` float32 [n, channels], full scale −1…1, the first one at `time_s` of the source."""
+    """Some sound: `samples` float32 [n, channels], full scale −1…1, the first one at `time_s` of the source.
+
+    `channels` are FFmpeg's names of them ("FL", "LFE", …). `missing`: so many of the samples are not in the source and
+    stand as zeros.
+    """
 
     time_s: float
     samples: NDArray[np.float32]
     sample_rate_hz: int
+    channels: tuple[str, ...]
+    missing: int = 0
 
 
 def audio_blocks(media: Media, *, sample_rate_hz: int | None = None) -> Iterator[AudioBlock]:
@@ -60,6 +68,38 @@ def audio_blocks(media: Media, *, sample_rate_hz: int | None = None) -> Iterator
                 yield block
             if track.is_over:
                 return
+
+
+def even_blocks(media: Media, *, sample_rate_hz: int, length_s: float) -> Iterator[AudioBlock]:
+    """As `audio_blocks`, in blocks of equal length, each at a multiple of `length_s` of source time.
+
+    Where a block is not filled by the source the rest of it is zeros, counted as `missing`; one without any sound is
+    left out. Of sound that comes twice the first is taken.
+    """
+    size = round(length_s * sample_rate_hz)
+    parts = _divided(audio_blocks(media, sample_rate_hz=sample_rate_hz), size)
+    for number, group in groupby(parts, key=lambda part: part[0]):
+        pieces = [(offset, piece) for _, offset, piece in group]
+        like = pieces[0][1]
+        samples = np.zeros((size, like.samples.shape[1]), np.float32)
+        for offset, piece in pieces:
+            samples[offset : offset + len(piece.samples)] = piece.samples
+        missing = size - sum(len(piece.samples) for _, piece in pieces)
+        yield replace(like, time_s=number * size / sample_rate_hz, samples=samples, missing=missing)
+
+
+def _divided(blocks: Iterator[AudioBlock], size: int) -> Iterator[tuple[int, int, AudioBlock]]:
+    """Pieces of blocks that do not cross a multiple of `size` samples: in which one of them, where in it, and what."""
+    end: int | None = None  # the sample after the last one that was given
+    for block in blocks:
+        first = round(block.time_s * block.sample_rate_hz)
+        at = first if end is None else max(first, end)
+        past = first + len(block.samples)
+        while at < past:
+            number, offset = divmod(at, size)
+            stop = min(past, at - offset + size)
+            yield number, offset, replace(block, samples=block.samples[at - first : stop - first])
+            at = end = stop
 
 
 def _origin_s(media: Media) -> float | None:
@@ -113,7 +153,7 @@ class _Track:
             self.is_over = self._next_s >= self._end_s
         if last <= first:
             return None
-        return AudioBlock(time_s + first / self._rate, samples[first:last], self._rate)
+        return AudioBlock(time_s + first / self._rate, samples[first:last], self._rate, _channels(frame))
 
     def _time_s(self, frame: AudioFrame) -> float:
         said_s = frame.time
@@ -124,3 +164,13 @@ class _Track:
         here_s = said_s - self._origin_s
         is_near = self._next_s is not None and abs(here_s - self._next_s) < _JITTER_S
         return cast(float, self._next_s) if is_near else here_s
+
+
+def _channels(frame: AudioFrame) -> tuple[str, ...]:
+    """The names of a frame's channels; where the container gives none, those that FFmpeg expects of so many."""
+    from av import AudioLayout
+
+    layout = frame.layout
+    if layout.channels[0].name == _UNNAMED and layout.nb_channels <= _NAMED_CHANNELS:
+        layout = AudioLayout(f"{layout.nb_channels}c")
+    return tuple(channel.name for channel in layout.channels)
