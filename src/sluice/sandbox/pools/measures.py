@@ -39,7 +39,7 @@ def measures_of_run(path: str, names: Iterable[str], among: Among = "kept") -> M
     """Columns of a run's store, in source order. `UsageError` for one that it has not, or that is no number."""
     run = Run.open(path)
     places = layout_of(run.table)
-    kinds = {name: column.kind for name, column in run.table.columns.items()}
+    kinds = {"size_bytes": "number"} | {name: column.kind for name, column in run.table.columns.items()}
     kinds |= {name: "number" for name, kind in run.table.passthrough.items() if _is_numeric(kind)}
     wanted = list(dict.fromkeys(names))
     for name in wanted:

@@ -22,6 +22,7 @@ from sluice.recipe.steps import Part
 from sluice.sandbox.train import warden
 from sluice.sandbox.train.placeholders import Value, check, filled
 from sluice.sandbox.train.slots import slots
+from sluice.storage import Location
 
 _GIVEN_UP = Event()
 
@@ -45,7 +46,8 @@ class Program(Part):
     """A command line with placeholders, and how to run it. Never a shell: every part is one argument.
 
     `values` fill further placeholders (`{steps}`); `python` is the interpreter that `{python}` stands for;
-    `environment` adds to ours, `folder` is where it starts. `gpus` are locked machine-wide and told to it by
+    `environment` adds to ours, `folder` is where it starts, `files` are texts written before it does, by their paths
+    (a configuration that the program reads). `gpus` are locked machine-wide and told to it by
     CUDA_VISIBLE_DEVICES. It is ended after `timeout_s`, or `silent_s` without a word in its log, or once its log
     matches `diverged_when`. A crash or hang is tried again `retries` times. `price_per_hour` is what one hour of it
     costs, GPUs and all; `hours` is how long one run is expected to take, for plans.
@@ -56,6 +58,7 @@ class Program(Part):
     python: str | None = None
     environment: dict[str, str] = Field(default_factory=dict)
     folder: str | None = None
+    files: dict[str, str] = Field(default_factory=dict)
     gpus: int = Field(0, ge=0)
     timeout_s: float | None = Field(None, gt=0)
     silent_s: float | None = Field(None, gt=0)
@@ -67,7 +70,8 @@ class Program(Part):
     def check(self, known: Iterable[str], needed: Iterable[str]) -> None:
         """Refuse placeholders that nothing fills, values that nothing uses, and lines that lack a needed one."""
         known = ["output_dir", "seed", "gpus", "log", "python", *known]
-        texts = [*self.argv, *self.environment.values(), self.folder or ""]
+        files = [text for path_and_text in self.files.items() for text in path_and_text]
+        texts = [*self.argv, *self.environment.values(), *files, self.folder or ""]
         used = check(texts, known, self.values)
         unused = sorted(set(self.values) - used)
         if unused:
@@ -78,7 +82,7 @@ class Program(Part):
             if name not in used:
                 raise UsageError(
                     f"the command never mentions {{{name}}}: all runs would be the same",
-                    fix="put it in `argv`, or in `environment`",
+                    fix="put it in `argv`, in `environment` or in one of `files`",
                 )
         if self.diverged_when:
             try:
@@ -109,6 +113,8 @@ class Program(Part):
         environment = {**os.environ, **{k: filled(v, values) for k, v in self.environment.items()}}
         if devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+        for path, text in self.files.items():
+            Location(filled(path, values)).write(filled(text, values).encode())
         _note(log, "$ " + json.dumps(argv, ensure_ascii=False))
         reading, writing = os.pipe()
         with log.open("ab") as sink, os.fdopen(reading, "rb") as report:

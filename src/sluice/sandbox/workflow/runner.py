@@ -39,6 +39,7 @@ def run_workflow(
     A job that was begun with another configuration is refused with what changed, unless `restart`, which begins
     anew. Two runs in one folder: the second is refused. `RunError` where a job fails; the same call tries it again.
     """
+    output = output.absolute()  # programs start in folders of their own
     output.mkdir(parents=True, exist_ok=True)
     with _locked(output):
         if restart:
