@@ -22,10 +22,11 @@ from sluice.sandbox.pools import mixture as mixed
 from sluice.sandbox.pools.measures import Measures, measures_of_run
 from sluice.sandbox.refine.search import Found, Knob
 from sluice.sandbox.refine.search import search as search_knobs
-from sluice.sandbox.registry import hook
+from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.judged_at_once import JudgedAtOnce
 from sluice.sandbox.train.protocol import Evaluator
 from sluice.sandbox.train.seeds import Seeds
+from sluice.sandbox.train.trials import expected
 from sluice.sandbox.workflow.job import Job
 
 POOL = "searched"
@@ -41,7 +42,12 @@ class Reach(Part):
     high: tuple[float, float] | None = None
 
 
-@hook(gives=("found", "trials", "pools"), resumes=True)
+def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
+    runs = settings["trials"] * len(settings["seeds"])
+    return expected(settings["trainer"].make(), runs)
+
+
+@hook(gives=("found", "trials", "pools"), resumes=True, outlook=_outlook)
 def search(
     job: Job,
     processed: Mapping[str, Any] | None = None,

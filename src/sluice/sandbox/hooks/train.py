@@ -44,7 +44,7 @@ MODELS = pa.schema(
 
 
 def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
-    trials = _trials(job, _chosen(arms_of(taken.get("pools", ())), settings["arms"]), settings["seeds"])
+    trials = _trials(job, chosen_arms(arms_of(taken.get("pools", ())), settings["arms"]), settings["seeds"])
     rows = [{"arm": trial.arm, "seed": trial.seed} for trial in trials]
     foreseen_models = pa.Table.from_pylist(rows, schema=MODELS)
     return foreseen(trials, settings["trainer"].make(), settings["at_once"], {"models": foreseen_models})
@@ -71,7 +71,7 @@ def train(
     made: Trainer = trainer.make()
     refuse_crowd(made, trainer.name, at_once)
     known = read_pools(pools)
-    chosen = {arm: known[arm] for arm in _chosen(known, arms)}
+    chosen = {arm: known[arm] for arm in chosen_arms(known, arms)}
     exports = _Exports(job.folder / "exports", chosen, made)
 
     def one(trial: Trial) -> Mapping[str, Any]:
@@ -89,7 +89,8 @@ def train(
     }
 
 
-def _chosen(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
+def chosen_arms(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
+    """The arms whose names match a pattern, and the control; `UsageError` for a pattern that matches none."""
     known = list(names)
     for pattern in patterns:
         if known and not any(fnmatchcase(name, pattern) for name in known):

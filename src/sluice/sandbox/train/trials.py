@@ -7,7 +7,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -95,15 +95,19 @@ def foreseen(trials: Sequence[Trial], component: Any, at_once: int, results: Map
     """What it would take to carry the trials out, by those that ended and by what the component expects."""
     records = [record for trial in trials if (record := trial.record()) is not None]
     took = [record["seconds"] for record in records if not record["reason"]]
+    expects = expected(component, len(trials))
+    seconds = sum(took) / len(took) if took else expects.seconds
+    return replace(expects, ended=len(records), at_once=at_once, seconds=seconds, results=results)
+
+
+def expected(component: Any, runs: int) -> Outlook:
+    """What so many runs take by what the component expects alone."""
     hours = getattr(component, "hours", None)
     return Outlook(
-        runs=len(trials),
-        ended=len(records),
-        at_once=at_once,
-        seconds=sum(took) / len(took) if took else hours and hours * 3600,
+        runs=runs,
+        seconds=hours and hours * 3600,
         gpus=getattr(component, "gpus", 0),
         price_per_hour=getattr(component, "price_per_hour", None),
-        results=results,
     )
 
 
