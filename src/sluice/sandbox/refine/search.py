@@ -8,7 +8,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from sluice.errors import MissingError, TrialError, UsageError
+from sluice.errors import TrialError, UsageError
+from sluice.operator.extra import imported
 
 if TYPE_CHECKING:
     import optuna
@@ -147,12 +148,7 @@ def _told(trial: Any) -> str:
 
 
 def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingError(
-            "searching needs Optuna, which is not installed", fix="pip install 'sluice[sandbox]'"
-        ) from error
+    optuna = imported("optuna", "sandbox")
     # Each trial is told by `say`; Optuna's own lines would come twice.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

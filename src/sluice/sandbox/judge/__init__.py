@@ -1,0 +1,1 @@
+"""Judges data itself, sample by sample, without training on each pool: classifiers, models behind endpoints, losses."""

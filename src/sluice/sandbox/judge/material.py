@@ -1,0 +1,115 @@
+"""The samples that judges look at: their texts, and as parts of a message to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sluice.codec import Picture
+from sluice.codec.encode import encode
+from sluice.codec.thumbnail import fit
+from sluice.errors import SampleError, StorageError, UnreadableError, UsageError
+from sluice.model.endpoint import picture_part, text_part
+from sluice.sample import Item, Sample
+from sluice.sandbox.export.members import members
+from sluice.sandbox.judge.endpoint import Parts
+from sluice.sandbox.pools import Pool, draw_keys, drawn
+
+_PICTURE_PX = 512 * 512
+"""Pixels that a picture is scaled down to: what captioners are shown by default."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The samples to be judged, by id; one that is not in the source any more is None."""
+
+    samples: Mapping[str, Sample | None]
+
+    @classmethod
+    def of(cls, pools: Mapping[str, Pool], per_pool: int, seed: int) -> Material:
+        """At most `per_pool` different samples of each pool, drawn by seeded hashes of their ids."""
+        found: dict[str, Sample | None] = {}
+        for pool in pools.values():
+            ids = pool.ids.cast(pa.string()).unique()
+            chosen = ids.take(pa.array(drawn(draw_keys(ids, seed), np.arange(len(ids)), per_pool)))
+            if len(chosen):
+                inside = members(Pool(pool.name, chosen, pool.origin))
+                found |= dict(zip(inside.ids, inside.once(), strict=True))
+        return cls(found)
+
+    def texts(self) -> Iterator[tuple[str, str | SampleError]]:
+        """The text of each, its texts joined by blank lines; or why there is none."""
+        for name in self.samples:
+            try:
+                yield name, self._text(name)
+            except SampleError as error:
+                yield name, error
+
+    def text_only(self, name: str) -> Parts:
+        """The sample's text as part of a message."""
+        return [text_part(self._text(name))]
+
+    def with_pictures(self, name: str) -> Parts:
+        """The sample's items as parts of a message, in their order: texts as they are, pictures as JPEG."""
+        parts: Parts = []
+        for item in self._sample(name).items:
+            if item.modality == "text":
+                parts.append(text_part(_text_of(item)))
+            elif item.modality == "image":
+                parts.append(picture_part(_picture(item), "jpeg"))
+        if not parts:
+            raise UnreadableError("nothing to judge", "the sample has neither text nor picture")
+        return parts
+
+    def _sample(self, name: str) -> Sample:
+        sample = self.samples[name]
+        if sample is None:
+            raise UnreadableError("could not be read again", "it is not in the source any more")
+        if sample.notes:
+            raise UnreadableError(sample.notes[0].reason, sample.notes[0].detail)
+        return sample
+
+    def _text(self, name: str) -> str:
+        text = "\n\n".join(_text_of(item) for _, item in self._sample(name).of("text")).strip()
+        if not text:
+            raise UnreadableError("no text", "the sample has no text to judge")
+        return text
+
+
+def read_texts(path: Path) -> list[str]:
+    """Texts known to be good: a Parquet column `text`, or a file with a text on each line. `UsageError` where none."""
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            found = [t for t in pq.read_table(path, columns=["text"]).column("text").to_pylist() if t]
+        else:
+            found = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        fix = "give a Parquet file with a column `text`, or a text file with one text a line"
+        raise UsageError(f"no texts can be read: {error}", where=str(path), fix=fix) from error
+    return found
+
+
+def _text_of(item: Item) -> str:
+    if item.text is not None:
+        return item.text
+    return _bytes(item).decode("utf-8", "replace")
+
+
+def _picture(item: Item) -> bytes:
+    rgb = Picture(_bytes(item), item.media.crop if item.media else None).rgb()
+    height, width = rgb.shape[:2]
+    factor = (_PICTURE_PX / (height * width)) ** 0.5
+    return encode(fit(rgb, int(width * factor) or 1, int(height * factor) or 1), "jpeg")
+
+
+def _bytes(item: Item) -> bytes:
+    try:
+        return item.media.read() if item.media is not None else b""
+    except StorageError as error:
+        raise UnreadableError("bytes not readable", str(error)) from error
