@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from sluice.errors import UsageError
-from sluice.sandbox.pools.measures import Among, measures_of_run, measures_of_table
+from sluice.sandbox.analysis import (
+    DISTRIBUTIONS,
+    correlation_table,
+    correlations,
+    distribution,
+    extremes,
+)
+from sluice.sandbox.analysis.correlation import By
+from sluice.sandbox.pools.measures import Among, Measures, measures_of_run, measures_of_table
 from sluice.sandbox.registry import hook
 from sluice.sandbox.workflow.job import Job
 
-QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-"""Shares of the samples at which values are told."""
+OUTLIERS = pa.schema(
+    [
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+"""Columns of the table of outliers: the samples farthest out in each measure, the farthest first."""
 
 
-@hook(gives=("analysis",))
+@hook(gives=("analysis", "correlations", "outliers"))
 def analyze_data(
     job: Job,
     *,
@@ -24,39 +37,34 @@ def analyze_data(
     run: str | None = None,
     table: str | None = None,
     among: Among = "read",
+    intervals: By = "fisher",
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Tell how each measure is distributed over the samples of a run or of a Parquet table of ids and measures.
+    """Tell how measures are distributed over the samples of a run or of a Parquet table, and how they correlate.
 
-    Gives a table, one row a measure: how many samples have a value and how many none, mean, standard deviation (of the
-    sample), least, greatest, and quantiles (linear between values, as NumPy has them).
+    `analysis` has one row a measure: how many samples have a value and how many none, mean, standard deviation (of the
+    sample), least, greatest, quantiles (linear between values), and how many lie beyond Tukey's outer fences;
+    `outliers` are the ten farthest out of each. `correlations` has one row a pair: Pearson's and Spearman's, with 95 %
+    intervals by Fisher's z or by `intervals: bootstrap` (seeded).
     """
     if (run is None) == (table is None):
         raise UsageError("there is nothing to look at", fix="give either `run: PATH` or `table: FILE`")
     found = measures_of_run(run, measures, among) if run else measures_of_table(str(table), measures)
     job.say(f"{len(found):,} samples, {len(measures)} measures")
+    described = [distribution(name, values) for name, values in found.values.items()]
+    far = [
+        row
+        for each in described
+        for row in _farthest(found, each.measure, extremes(each, found.values[each.measure]))
+    ]
     return {
-        "analysis": pa.Table.from_pylist([_row(n, found.values[n]) for n in found.values], schema=_SCHEMA)
+        "analysis": pa.Table.from_pylist([each.row() for each in described], schema=DISTRIBUTIONS),
+        "correlations": correlation_table(correlations(found.values, by=intervals, seed=seed)),
+        "outliers": pa.Table.from_pylist(far, schema=OUTLIERS),
     }
 
 
-_SCHEMA = pa.schema(
-    [
-        pa.field("measure", pa.string(), nullable=False),
-        pa.field("values", pa.int64()),
-        pa.field("nulls", pa.int64()),
-        *(pa.field(name, pa.float64()) for name in ("mean", "sd", "min")),
-        *(pa.field(f"q{share * 100:02.0f}", pa.float64()) for share in QUANTILES),
-        pa.field("max", pa.float64()),
-    ]
-)
-
-
-def _row(name: str, values: Any) -> dict[str, Any]:
-    have = values[~np.isnan(values)]
-    row: dict[str, Any] = {"measure": name, "values": len(have), "nulls": len(values) - len(have)}
-    if not len(have):
-        return row
-    row |= {"mean": have.mean(), "min": have.min(), "max": have.max()}
-    row["sd"] = have.std(ddof=1) if len(have) > 1 else None
-    marks = np.quantile(have, QUANTILES)
-    return row | {f"q{share * 100:02.0f}": mark for share, mark in zip(QUANTILES, marks, strict=True)}
+def _farthest(found: Measures, measure: str, positions: Any) -> list[dict[str, Any]]:
+    ids = found.ids.take(pa.array(positions)).to_pylist()
+    values = found.values[measure][positions].tolist()
+    return [{"measure": measure, "id": id_, "value": v} for id_, v in zip(ids, values, strict=True)]
