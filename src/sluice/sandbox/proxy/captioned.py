@@ -121,21 +121,14 @@ def _pixels(sample: Sample, form: Form) -> Pixels:
         return _square(decode(_media(pictures[0]).read()), form.side_px)[None]
     videos = [item for _, item in sample.of("video")]
     if videos:
-        return np.stack([_square(frame, form.side_px) for frame in _frames(_media(videos[0]), form.frames)])
-    if len(pictures) < 2:
+        from sluice.codec.video import decode as frames_of
+
+        seen = [_square(frame.rgb(4 * form.side_px), form.side_px) for frame in frames_of(_media(videos[0]))]
+    elif len(pictures) > 1:
+        seen = [_square(decode(_media(item).read()), form.side_px) for item in pictures]
+    else:
         raise SampleError("no video")
-    chosen = [pictures[len(pictures) * k // form.frames] for k in range(form.frames)]
-    return np.stack([_square(decode(_media(item).read()), form.side_px) for item in chosen])
-
-
-def _frames(media: Media, count: int) -> Iterator[Pixels]:
-    """The frames at the beginnings of `count` equal spans."""
-    from sluice.codec.video import frames_along, probe
-
-    start = media.start_s or 0.0
-    end = media.end_s if media.end_s is not None else probe(media).duration_s
-    for frame in frames_along(media, [start + (end - start) * k / count for k in range(count)]):
-        yield frame.rgb()
+    return np.stack([seen[len(seen) * k // form.frames] for k in range(form.frames)])
 
 
 def _media(item: Item) -> Media:

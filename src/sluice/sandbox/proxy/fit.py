@@ -108,7 +108,7 @@ def fit(
 class _Run:
     def __init__(self, model: nn.Module, plan: Plan, checkpoint: Path, log: Path, digest: str) -> None:
         self.model, self.plan, self.checkpoint, self.log, self.digest = model, plan, checkpoint, log, digest
-        self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=plan.weight_decay)
+        self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=plan.weight_decay, fused=True)
         self.losses: list[float] = []
         self._resume()
 

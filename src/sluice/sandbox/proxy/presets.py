@@ -45,6 +45,18 @@ class ImageTextShape:
     channels: int
 
 
+@dataclass(frozen=True)
+class VideoShape:
+    """The sizes of `TextToVideo`; a patch is `patch_frames` of `patch_px` squares, seen as one."""
+
+    form: Form
+    width: int
+    heads: int
+    layers: int
+    patch_frames: int
+    patch_px: int
+
+
 Shape = TypeVar("Shape")
 
 
@@ -78,5 +90,30 @@ IMAGE_TEXT: dict[PresetName, Preset[ImageTextShape]] = {
             Form(side_px=64, frames=0, length=48, vocabulary=8192), 192, heads=6, layers=3, channels=64
         ),
         Plan(steps=3000, batch_size=128, learning_rate=1e-3),
+    ),
+}
+
+TEXT_TO_VIDEO: dict[PresetName, Preset[VideoShape]] = {
+    "smoke": Preset(
+        VideoShape(
+            Form(side_px=16, frames=8, length=14, vocabulary=600),
+            64,
+            heads=4,
+            layers=2,
+            patch_frames=4,
+            patch_px=4,
+        ),
+        Plan(steps=120, batch_size=32, learning_rate=3e-3),
+    ),
+    "small": Preset(
+        VideoShape(
+            Form(side_px=32, frames=8, length=48, vocabulary=8192),
+            256,
+            heads=8,
+            layers=8,
+            patch_frames=2,
+            patch_px=4,
+        ),
+        Plan(steps=20_000, batch_size=64, learning_rate=5e-4),
     ),
 }

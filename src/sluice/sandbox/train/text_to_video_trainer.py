@@ -1,0 +1,49 @@
+"""Trains the built-in model that makes videos of captions: minutes on a CPU, seconds on a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from sluice.model.device import DeviceName, device_of
+from sluice.sandbox.proxy.captioned import read_captioned
+from sluice.sandbox.proxy.presets import TEXT_TO_VIDEO, PresetName
+from sluice.sandbox.registry import trainer
+from sluice.sandbox.train.protocol import DataFormat, Trained
+
+
+@trainer
+class text_to_video:  # noqa: N801 - its name in a workflow
+    """A small diffusion transformer in pixels, from scratch (a DiT, Peebles and Xie 2023, by flow matching).
+
+    `preset` is `smoke` (8 frames of 16 px, a few CPU-seconds) or `small` (8 frames of 32 px, for a GPU); `steps`,
+    `batch_size` and `learning_rate` take the place of its own. On a CPU equal data and seeds give equal models.
+    """
+
+    data_format: DataFormat = "webdataset"
+
+    def __init__(
+        self,
+        *,
+        preset: PresetName = "small",
+        steps: Annotated[int, Field(ge=1)] | None = None,
+        batch_size: Annotated[int, Field(ge=1)] | None = None,
+        learning_rate: Annotated[float, Field(gt=0)] | None = None,
+        device: DeviceName = "auto",
+        threads: Annotated[int, Field(ge=1)] = 1,
+    ) -> None:
+        self.preset = TEXT_TO_VIDEO[preset].given(steps, batch_size, learning_rate)
+        self.device, self.threads = device, threads
+
+    def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
+        """Train on captioned videos or stacks of frames; `TrialError` without any, and where it diverges."""
+        device = device_of(self.device)
+        from sluice.sandbox.proxy.text_to_video import train_text_to_video
+
+        videos = read_captioned(data, self.preset.shape.form)
+        videos.tell(log)
+        return train_text_to_video(
+            videos, self.preset, output, seed=seed, log=log, device=device, threads=self.threads
+        )
