@@ -1,8 +1,8 @@
 """Writes the generated pages of docs/ from the code that they describe; --check only says what would change.
 
-Operators' pages come from their declarations, the command line's from its own help, the schema from the
-recipe's models, the list of licences from the metadata of what is installed, the public names from their
-docstrings. Generated pages are committed, so that a change to the product shows as a change to its manual.
+Operators' pages and the sandbox's hooks come from their declarations, the command line's from its own help, the
+schema from the recipe's models, the list of licences from the metadata of what is installed, the public names from
+their docstrings. Generated pages are committed, so that a change to the product shows as a change to its manual.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import docs_sandbox
 
 import sluice
 from sluice.cli import main as cli
 from sluice.operator import Registry, page, registry
 from sluice.recipe.schema import recipe_schema
+from sluice.sandbox.registry import registry as sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -36,6 +38,7 @@ def pages() -> dict[Path, str]:
     """Every generated file with its text."""
     known = registry()
     found = {DOCS / "operators" / name: MARK + text for name, text in operator_pages(known)}
+    found[DOCS / "sandbox-hooks.md"] = MARK + docs_sandbox.page(sandbox())
     found[DOCS / "cli.md"] = MARK + cli_page()
     found[DOCS / "api.md"] = MARK + api_page()
     found[DOCS / "licences.md"] = MARK + licence_page()
