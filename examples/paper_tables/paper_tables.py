@@ -12,7 +12,8 @@ import numpy as np
 
 from sluice.errors import SluiceError, UsageError
 from sluice.sandbox.pools import RATES, Tier, expand, lattice
-from sluice.sandbox.statistics import Composites, adjusted, relative_change, summary_p_value
+from sluice.sandbox.recommend import Recommendation, recommend
+from sluice.sandbox.statistics import Comparison, Composites, adjusted, relative_change, summary_p_value
 
 FOLDER = Path(__file__).parent
 WITHIN = 0.010
@@ -152,6 +153,16 @@ def budget() -> Check:
     return Check("GPU-hours", 2048, (21 * 3 + 1) * 2 * 16)
 
 
+def pair_or_triple() -> Recommendation:
+    """The combination to take of the best two and of the best three operators, by their relative changes in percent."""
+    changes = {"first-high+second-low": 2.48, "first-high+second-low+third-high": 1.88}
+    better = [
+        Comparison(arm, "change", "higher", (42, 45), mean=mean, verdict="better")
+        for arm, mean in changes.items()
+    ]
+    return recommend(better, "change")
+
+
 def checks() -> list[Check]:
     """All that is printed and can be recomputed."""
     nsfw = Check("p of NSFW-high", 0.072, best("image-to-text")[0].p or 0.0)
@@ -177,6 +188,7 @@ def main() -> int:
             print(f"  {found.bh} by Benjamini-Hochberg; {of - found.tested} of the table's {of} are not here")
             for told in found.wrong:
                 print(f"  {told}")
+        print(f"\npair or triple: {pair_or_triple().steps[-1]}")
     except SluiceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

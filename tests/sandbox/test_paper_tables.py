@@ -80,6 +80,10 @@ def test_a_whole_table_4_is_counted_and_its_slips_are_told(paper: ModuleType, tm
         paper.cells(tmp_path)[66].p  # noqa: B018
 
 
+def test_the_pair_is_kept_against_the_triple(paper: ModuleType) -> None:
+    assert paper.pair_or_triple().arm == "first-high+second-low"
+
+
 @pytest.mark.xfail(strict=True, reason="of Table 4's 131 cells the six that Table 1 ranks are typed in")
 def test_significant_cells_of_the_whole_table_4(paper: ModuleType) -> None:
     found = [paper.significance(task) for task in ("image-to-text", "text-to-video")]

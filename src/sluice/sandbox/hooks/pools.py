@@ -167,6 +167,8 @@ def _singles(
 
 def _combinations(found: Measures, grid: Lattice, size: int, seed: int) -> Iterator[Pool]:
     keys = draw_keys(found.ids, seed)
+    thirds = {m: tertiles(found.values[m]) for m in dict.fromkeys(map(_measure_of, grid.names))}
+    cuts = {m: (of.low_max, of.mid_max) for m, of in thirds.items()}
     for names in grid.combinations():
         if len(names) > 1:
             among = grid.members(names)
@@ -174,6 +176,7 @@ def _combinations(found: Measures, grid: Lattice, size: int, seed: int) -> Itera
             origin = {
                 "kind": "lattice",
                 "conditions": list(names),
+                "cuts": {m: cuts[m] for m in map(_measure_of, names)},
                 "of": len(among),
                 "lift": _finite(grid.lift(names)),
                 "note": note,
