@@ -56,10 +56,10 @@ def _made() -> tuple[Sample, ...]:
 
 @cache
 def _videos() -> tuple[Sample, ...]:
-    """Two short videos of still scenes."""
+    """Two short videos of still scenes with sound: one long enough for clips, one large enough for a bin."""
     found = []
-    for seed in range(2):
-        data = made(scenes([70, 60], 1280, 720, seed), sound_s=5.2)  # no bin takes smaller pictures
+    for seed, (lengths, width, height) in enumerate([([70, 60], 320, 256), ([30], 1280, 720)]):
+        data = made(scenes(lengths, width, height, seed), sound_s=sum(lengths) / 25)
         video = Item("video", "video/mp4", "mp4", media=Media(size=len(data), data=data))
         found.append(Sample(id=f"v{seed}", key=f"v{seed}", items=(video,)))
     return tuple(found)
