@@ -47,6 +47,17 @@ def described(picture: bytes) -> str:
     )
 
 
+def usual(body: Any, picture: bytes) -> Answer:
+    """What a willing model says: to questions no, to a choice of labels the last; else it describes or repeats."""
+    asked = text_in(body)
+    if "JSON object" in asked:
+        names = [line.partition(":")[0] for line in asked.splitlines() if line.endswith("?")]
+        return completion(json.dumps(dict.fromkeys(names, "no")))
+    if "labels below" in asked:
+        return completion(asked.splitlines()[-1])
+    return completion(described(picture) if picture else f"Said anew: {asked[-200:]}")
+
+
 class Captioner(ThreadingHTTPServer):
     """Answers `POST /v1/chat/completions` by `behave(body, picture)`; None breaks the connection off.
 
@@ -59,9 +70,7 @@ class Captioner(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.behave: Callable[[Any, bytes], Answer | None] = lambda body, picture: completion(
-            described(picture) if picture else f"Said anew: {text_in(body)[-200:]}"
-        )
+        self.behave: Callable[[Any, bytes], Answer | None] = usual
         self.bodies: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self.at_s: list[float] = []

@@ -46,6 +46,13 @@ REQUIRED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "sample_rename_metadata": lambda folder: {"names": {"width": "width_px"}},
     "image_caption": lambda folder: {"url": caption_server.standing(), "model": "describer"},
     "video_caption": lambda folder: {"url": caption_server.standing(), "model": "describer"},
+    "video_caption_rewritten": lambda folder: {
+        "url": caption_server.standing(),
+        "model": "writer",
+        "by": "local",
+    },
+    "video_vlm": lambda folder: {"url": caption_server.standing(), "model": "describer"},
+    "video_content_type": lambda folder: {"url": caption_server.standing(), "model": "describer"},
 }
 """By the name of an operator, the settings for which it has no defaults."""
 

@@ -27,6 +27,7 @@ VERBS = (
     "verify",
     "convert",
     "split",
+    "caption",
     "shard",
     "preview",
     "ops",

@@ -248,7 +248,8 @@ def _outputs(name: str, returns: Any) -> tuple[tuple[Output, ...], bool]:
     returns = _without_none(returns)
     if isinstance(returns, type) and issubclass(returns, tuple) and hasattr(returns, "_fields"):
         hints = typing.get_type_hints(returns, include_extras=True)
-        return tuple(_output(f"{name}_{part}", hints[part]) for part in returns._fields), batched
+        names = (name if part == "value" else f"{name}_{part}" for part in returns._fields)
+        return tuple(_output(*each) for each in zip(names, hints.values(), strict=True)), batched
     return (_output(name, returns),), batched
 
 

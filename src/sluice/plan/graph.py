@@ -11,7 +11,7 @@ from sluice.operator import Instance, Registry, Spec
 from sluice.operator.spec import GATED
 from sluice.plan.columns import Column, columns_of
 from sluice.plan.dedup import check_dedup
-from sluice.plan.mapping import Mappers, mappers_of
+from sluice.plan.mapping import Mappers, mappers_of, settings_of_needs
 from sluice.plan.places import Place, sharing
 from sluice.recipe.check import Fields, FieldType, check, check_items
 from sluice.recipe.expression import Rule, fields_of
@@ -147,7 +147,7 @@ class _Needs:
     """Gathers, step by step, which operator makes each column and when it is first needed."""
 
     def __init__(self, recipe: Recipe, registry: Registry, known: Mapping[str, FieldType]) -> None:
-        self.registry, self.known = registry, known
+        self.registry, self.known, self.steps = registry, known, recipe.steps
         self.by_column: dict[str, Instance] = {}
         self.first_step: dict[Instance, int] = {}
         self.ungated: set[Instance] = set()
@@ -183,9 +183,8 @@ class _Needs:
     def ask(self, number: int, ref: OperatorRef, where: str) -> None:
         try:
             spec = self.registry.get(ref.name)
-            instance = self.registry.bind(
-                ref.name, ref.settings, alias=ref.as_, with_=ref.with_, over=ref.over
-            )
+            needs = settings_of_needs(ref, spec, self.steps)
+            instance = self.registry.bind(ref.name, ref.settings, alias=ref.as_, with_=needs, over=ref.over)
         except SluiceError as error:
             error.where = error.where or where
             raise

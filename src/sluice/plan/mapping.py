@@ -121,8 +121,8 @@ def _refuse_dear(mappers: Mappers, steps: Sequence[Step]) -> None:
                 )
 
 
-def _given(ref: OperatorRef, spec: Spec, steps: Sequence[Step]) -> dict[str, dict[str, object]]:
-    """Settings for the operators that a mapper needs: its own `with`, else those of the recipe's `measure`."""
+def settings_of_needs(ref: OperatorRef, spec: Spec, steps: Sequence[Step]) -> dict[str, dict[str, object]]:
+    """Settings for the operators that one needs: its own `with`, else those of the recipe's `measure`."""
     defaults = {name: field.default for name, field in spec.settings.model_fields.items()}
     wanted = {need.name for need in spec.needs if need.wanted({**defaults, **ref.settings})}
     measured: dict[str, dict[str, object]] = {}
@@ -137,7 +137,7 @@ def _bound(step: Map | Split, registry: Registry, steps: Sequence[Step]) -> Inst
     ref, where = step.operator, str(step.operator.at) or str(step.at)
     try:
         spec = registry.get(ref.name)
-        instance = registry.bind(ref.name, ref.settings, with_=_given(ref, spec, steps))
+        instance = registry.bind(ref.name, ref.settings, with_=settings_of_needs(ref, spec, steps))
     except SluiceError as error:
         error.where = error.where or where
         raise

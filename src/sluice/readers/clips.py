@@ -52,6 +52,11 @@ class ClipsReader:
                 fix=f"name the folder that holds {CLIPS}/ and {METAS}/",
             )
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of the source that are read: another version of the metadata may be written beside them."""
+        return f"{CLIPS}/", f"{METAS}/{self.annotation_version}/"
+
     @classmethod
     def laid_out(cls, source: Source, files: Sequence[FileStat]) -> bool:
         """Whether clips and metadata lie here, in folders of these names."""

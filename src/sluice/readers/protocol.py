@@ -52,7 +52,8 @@ class Reader(Protocol):
     `laid_out(source, files)` says it of a whole source by where its files lie, before anything else is considered.
 
     `addressable` says whether every item's bytes can be fetched again from its view alone (files, members of
-    an uncompressed tar); where not, survivors are written by reading their slice again.
+    an uncompressed tar); where not, survivors are written by reading their slice again. `folders`, of a reader that
+    has it, are all that it reads of a source that is a folder; a run may write to others.
     """
 
     format: ClassVar[str]

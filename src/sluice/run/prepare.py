@@ -75,7 +75,7 @@ def prepare(
     run_dir = RunDir.of(place, Location(run) if run else None)
     store_place = Location(store) if store else place.parent / "sluice-store"
     source = replace(source, store=store_place.url)
-    refuse_inside(Location(recipe.source.path), place, store_place)
+    refuse_inside(Location(recipe.source.path), place, store_place, folders=getattr(reader, "folders", None))
     found = operators or registry()
     peeked = _peek(reader)
     # A splitter might take this process down, so that what it makes is not looked at here.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +21,16 @@ def old(model: str, name: str = "caption_000.txt", start: int = 0) -> Item:
     return Item("text", "text/plain", name, "Old words.", fields=fields)
 
 
-def mapped(said: list[WindowCaption] | None, *more: Item, **settings: Any) -> Sample:
-    asked = {"video_caption": {"url": "http://127.0.0.1:9/v1", "model": "new"}}  # never sent anything
-    mapper = registry().bind("sample_add_window_captions", {"by": "endpoint", **settings}, with_=asked)
-    measure = mapper.bindings["video_caption"]
+def mapped(
+    said: list[WindowCaption] | None, *more: Item, model: Path | None = None, **settings: Any
+) -> Sample:
+    """The clip as the mapper makes it of captions by an endpoint, or by a model at a path; neither is ever asked."""
+    asked: dict[str, Any] = {"video_caption": {"url": "http://127.0.0.1:9/v1", "model": "new"}}
+    if model is not None:
+        asked = {"video_caption_local": {"model": str(model)}}
+    by = "endpoint" if model is None else "local"
+    mapper = registry().bind("sample_add_window_captions", {"by": by, **settings}, with_=asked)
+    (measure,) = mapper.bindings.values()
     value = None if said is None else ("text", to_json(said), 0, "new", "hash", 3, 4, 0.1)
     sample = Sample("id", "key", (CLIP, *more))
     (found,) = MapperChain([mapper], [measure])([sample], {measure: [[value]]})
@@ -37,9 +44,11 @@ SAID = [
 ]
 
 
-def test_the_windows_with_captions_are_texts_behind_the_video() -> None:
+@pytest.mark.parametrize("local", [False, True])
+def test_the_windows_with_captions_are_texts_behind_the_video(local: bool, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
     photo = Item("text", "text/plain", "txt", "A title.")
-    found = mapped(SAID, photo)
+    found = mapped(SAID, photo, model=tmp_path if local else None)
     assert [item.name for item in found.items] == ["mp4", "caption_000.txt", "caption_001.txt", "txt"]
     assert windows(found.items) == [
         {

@@ -121,7 +121,7 @@ def test_a_window_without_a_caption_is_null_with_its_reason_and_the_others_stay(
         ]
     )
     captioner.behave = lambda body, sent: next(replies)
-    settings = {"concurrency": 1, "language": "en", "window_frames": 20, "min_rest_frames": 20}
+    settings = {"concurrency": 1, "language": "en", "window_frames": 20, "min_remainder_frames": 20}
     (said,) = windows(found := Program([bound(captioner, **settings)])(samples(video(100))))
     told = [(each["text"], each.get("reason")) for each in said]
     assert told == [
@@ -151,7 +151,7 @@ def test_a_clip_one_of_whose_windows_fails_fails_alone_and_pays_only_for_that_wh
     captioner.behave = lambda body, sent: (
         status(500) if len(pictures_in(body)) == 3 else completion("A street.")
     )
-    settings = {"window_frames": 40, "min_rest_frames": 20, "retries": 0}
+    settings = {"window_frames": 40, "min_remainder_frames": 20, "retries": 0}
     clips = samples(video(20), video(60, 1), b"no video", video(20, 2))  # the second has windows of 40 and 20
     found = Program([bound(captioner, **settings)])(clips)
     assert [(n.kind, n.reason) for notes in found.notes for n in notes] == [
@@ -174,6 +174,6 @@ def test_what_is_under_way_together_is_bounded(captioner: Captioner) -> None:
         return completion("A street.")
 
     captioner.behave = slow
-    settings = {"concurrency": 3, "window_frames": 8, "min_rest_frames": 8}
+    settings = {"concurrency": 3, "window_frames": 8, "min_remainder_frames": 8}
     Program([bound(captioner, **settings)])(samples(video(72)))
     assert captioner.most_at_once == 3

@@ -67,7 +67,7 @@ def test_a_model_that_chats_is_shown_all_frames_of_a_window(tiny_model: Tiny) ->
             ids = model.generate(**inputs, max_new_tokens=5, do_sample=False)[0]
         written = ids[inputs["input_ids"].shape[1] :].tolist()
         expected.append(processor.tokenizer.decode(written, skip_special_tokens=True).strip())
-    settings = {"prompt": "short", "max_tokens": 5, "window_frames": 20, "min_rest_frames": 20, "fps": 4}
+    settings = {"prompt": "short", "max_tokens": 5, "window_frames": 20, "min_remainder_frames": 20, "fps": 4}
     found = captions(clip, model=folder, **settings)
     journaled = [
         json.loads(line)["reply"]["text"].strip()
@@ -98,7 +98,7 @@ def test_a_window_is_captioned_once_whatever_the_company(tiny_model: Tiny, monke
     from sluice.model.captioner import Captioner
 
     folder = tiny_model("blip_captioner")
-    settings = {"window_frames": 20, "min_rest_frames": 10}
+    settings = {"window_frames": 20, "min_remainder_frames": 10}
     first = captions(video(50), video(40, 300), **settings, model=folder)
     asked: list[int] = []
     call = Captioner.__call__

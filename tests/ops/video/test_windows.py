@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_videos import made, number_of, numbered
-from sluice.ops.video.windows import LEAST, Sampling, clip_times, shown, windows
+from sluice.codec.video.windows import LEAST_FRAMES, frame_windows
+from sluice.ops.video.windows import Sampling, clip_times, shown
 from sluice.sample import Media
 
 
@@ -33,21 +34,20 @@ from sluice.sample import Media
     ],
 )
 def test_a_remainder_is_its_own_window_or_joins_the_last(frames: int, lengths: list[int]) -> None:
-    assert [w.end - w.start for w in windows(frames)] == lengths
+    assert [end - start for start, end in frame_windows(frames)] == lengths
 
 
-@given(st.integers(0, 200_000), st.integers(LEAST, 2000), st.integers(LEAST, 2000))
-def test_windows_cover_a_clip_once_and_none_is_too_short(frames: int, length: int, least_rest: int) -> None:
-    found = windows(frames, length, least_rest)
-    if frames < LEAST:
+@given(st.integers(0, 200_000), st.integers(4, 2000), st.integers(4, 2000))
+def test_windows_cover_a_clip_once_and_none_is_too_short(frames: int, window: int, remainder: int) -> None:
+    found = frame_windows(frames, window=window, least_remainder=remainder)
+    if frames < LEAST_FRAMES:
         assert found == []
         return
-    assert (found[0].start, found[-1].end) == (0, frames)
-    assert all(a.end == b.start for a, b in pairwise(found))
-    assert all(w.end - w.start == length for w in found[:-1])
-    last = found[-1].end - found[-1].start
-    assert last < length + least_rest
-    assert last >= min(length, least_rest, frames)
+    assert (found[0][0], found[-1][1]) == (0, frames)
+    assert all(end == start for (_, end), (start, _) in pairwise(found))
+    lengths = [end - start for start, end in found]
+    assert set(lengths[:-1]) <= {window}
+    assert min(window, remainder, frames) <= lengths[-1] < window + max(remainder, 1)
 
 
 @given(
@@ -68,11 +68,11 @@ def test_frames_of_a_window_are_those_at_two_a_second() -> None:
     media = Media(data=made(numbered(600), fps=30, options={"g": "30"}))
     times = clip_times(media)
     assert len(times) == 600
-    first, last = windows(len(times))
+    first, last = frame_windows(len(times))
     sampling = Sampling(2.0, 64, 100_000)
-    seen = [number_of(rgb[..., 1]) for rgb in shown(media, times[first.start : first.end], sampling).pictures]
+    seen = [number_of(rgb[..., 1]) for rgb in shown(media, times[slice(*first)], sampling).pictures]
     assert seen == list(range(0, 256, 15))
-    seen = [number_of(rgb[..., 1]) for rgb in shown(media, times[last.start : last.end], sampling).pictures]
+    seen = [number_of(rgb[..., 1]) for rgb in shown(media, times[slice(*last)], sampling).pictures]
     assert seen == list(range(256, 600, 15))
 
 

@@ -12,13 +12,17 @@ import xxhash
 from sluice.errors import MissingError
 from sluice.operator.spec import Contents
 
-Subject = Literal["image", "video", "text"]
-"""What a prompt is about: a picture, the frames of a clip, a caption that is to be rewritten."""
+Subject = Literal["image", "video", "text", "questions", "label"]
+"""What a prompt asks for: a caption of a picture, of the frames of a clip, of another caption that is to be rewritten;
+answers to questions about a clip; one label of several.
+"""
 
 NAMES: dict[Subject, tuple[str, ...]] = {
     "image": ("default", "short", "medium", "long"),
     "video": ("default", "driving", "surveillance", "short", "medium", "long"),
     "text": ("rewrite",),
+    "questions": ("default",),
+    "label": ("default",),
 }
 """The prompts that come with Sluice."""
 
@@ -60,11 +64,15 @@ def refusals() -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
-Prompt = Annotated[str, Contents(prompt_hash, lambda name: f"prompt {name}")]
+def _known_by_text(about: Subject) -> Contents:
+    return Contents(partial(prompt_hash, about=about), lambda name: f"prompt {name}")
+
+
+Prompt = Annotated[str, _known_by_text("image")]
 """A setting that names a prompt about a picture: one of ours, or the path of a text file."""
 
-VideoPrompt = Annotated[str, Contents(partial(prompt_hash, about="video"), lambda name: f"prompt {name}")]
-"""A setting that names a prompt about the frames of a clip, likewise."""
-
-TextPrompt = Annotated[str, Contents(partial(prompt_hash, about="text"), lambda name: f"prompt {name}")]
-"""A setting that names a prompt about a caption, likewise."""
+VideoPrompt = Annotated[str, _known_by_text("video")]
+TextPrompt = Annotated[str, _known_by_text("text")]
+QuestionsPrompt = Annotated[str, _known_by_text("questions")]
+LabelPrompt = Annotated[str, _known_by_text("label")]
+"""Likewise, of the other subjects."""

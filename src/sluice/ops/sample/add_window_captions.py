@@ -12,7 +12,7 @@ from sluice.ops.video.captions import from_json
 from sluice.sample import Item, Sample
 
 Captions = list[Any] | None
-_TEXT, _WINDOWS, _UNCAPTIONED, _MODEL, _PROMPT = range(5)
+_WINDOWS, _MODEL, _PROMPT = 1, 3, 4  # places among what a caption operator makes of a clip
 
 
 @mapper(version=1, cost="header", scope="sample")
@@ -20,8 +20,10 @@ def sample_add_window_captions(
     sample: Sample,
     video_caption_local: Annotated[Captions, When("by", "local")],
     video_caption: Annotated[Captions, When("by", "endpoint")],
+    video_caption_rewritten: Annotated[Captions, When("rewritten", True)],
     *,
     by: Literal["local", "endpoint"] = "local",
+    rewritten: bool = False,
     mode: Literal["replace", "add"] = "replace",
 ) -> Sample:
     """The clip with a text for each captioned window of its videos.
@@ -32,11 +34,11 @@ def sample_add_window_captions(
     caption has no text, a clip without any none of these.
 
     `by` says whose: of `video_caption_local`, or of `video_caption` (an endpoint). Both take the settings of the
-    recipe's `measure` of that name, or those given under `with`.
+    recipe's `measure` of that name, or those given under `with`. With `rewritten` the captions of
+    `video_caption_rewritten` stand beside them, of the kind `enhanced_caption`.
     """
-    new = [
-        item for caption in video_caption or [] if caption is not None for item in _texts(caption, "caption")
-    ]
+    captions = (video_caption if by == "endpoint" else video_caption_local) or []
+    new = [*_texts(captions, "caption"), *_texts(video_caption_rewritten or [], "enhanced_caption")]
     made = {(item.fields["model"], item.fields["kind"]) for item in new}
     kept = [item for item in sample.items if not _goes(item, mode, made)]
     taken = {item.name for item in kept}
@@ -45,8 +47,9 @@ def sample_add_window_captions(
     return replace(sample, items=(*kept[:at], *named, *kept[at:]))
 
 
-def _texts(caption: tuple[Any, ...], kind: str) -> Iterator[Item]:
-    for window in from_json(caption[_WINDOWS]):
+def _texts(captions: list[Any], kind: str) -> Iterator[Item]:
+    found = [(caption, window) for caption in captions if caption for window in from_json(caption[_WINDOWS])]
+    for caption, window in found:
         if window.text is None:
             continue
         fields = {

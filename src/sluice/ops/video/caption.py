@@ -8,32 +8,19 @@ from typing import Annotated, Any, NamedTuple, Unpack
 
 from pydantic import Field as Setting
 
-from sluice.codec.thumbnail import encode_jpeg
+from sluice.codec.video.windows import LEAST_FRAMES, LEAST_REMAINDER, WINDOW_FRAMES
 from sluice.errors import SampleError
 from sluice.model.captions import caption_of
-from sluice.model.endpoint import Reply, picture_part, text_part
+from sluice.model.endpoint import Reply
 from sluice.model.langid import packaged_identifier
 from sluice.model.prompts import VideoPrompt, prompt_hash, prompt_text
 from sluice.model.remote import EndpointSettings, Question, RemoteModel, tokens
 from sluice.operator import Field, measure
+from sluice.ops.video.asked import message
 from sluice.ops.video.captions import WindowCaption, clip_text, to_json, uncaptioned
 from sluice.ops.video.frame import LIBRARIES
-from sluice.ops.video.windows import (
-    FPS,
-    FRAMES,
-    LEAST,
-    LEAST_REST,
-    MOST_FRAMES,
-    MOST_PIXELS,
-    Part,
-    Sampling,
-    Shown,
-    Window,
-    parts,
-)
+from sluice.ops.video.windows import FPS, MOST_FRAMES, MOST_PIXELS, Part, Sampling, Window, parts
 from sluice.sample import Media
-
-JPEG_QUALITY = 90
 
 
 class WindowCaptions(NamedTuple):
@@ -53,10 +40,10 @@ class WindowCaptions(NamedTuple):
 class video_caption:  # noqa: N801 - an operator's name is its class's
     """Captions of a clip's windows by a vision-language model over an OpenAI-compatible endpoint.
 
-    A window has `window_frames` frames; a remainder of `min_rest_frames` or more is a window of its own, a smaller one
-    joins the last (600 frames: 256 + 344), and a clip of less than four frames is declined with `too few frames`. The
-    model is shown `fps` frames a second of each, as JPEGs, at most `max_frames` of them, scaled down to `max_pixels`
-    all together.
+    A window has `window_frames` frames; a remainder of `min_remainder_frames` or more is a window of its own, a smaller
+    one joins the last (600 frames: 256 + 344), and a clip of less than four frames is declined with `too few frames`.
+    The model is shown `fps` frames a second of each, as JPEGs, at most `max_frames` of them, scaled down to
+    `max_pixels` all together.
 
     Columns: `text`, the captions of all windows with blank lines between; `windows`, a JSON list of `start_frame`,
     `end_frame` (exclusive), `text`, `reason`, `prompt_tokens`, `completion_tokens`; `uncaptioned_count`, how many of
@@ -75,14 +62,14 @@ class video_caption:  # noqa: N801 - an operator's name is its class's
         prompt: VideoPrompt = "default",
         max_tokens: Annotated[int, Setting(ge=1)] = 512,
         language: str | None = None,
-        window_frames: Annotated[int, Setting(ge=LEAST)] = FRAMES,
-        min_rest_frames: Annotated[int, Setting(ge=LEAST)] = LEAST_REST,
+        window_frames: Annotated[int, Setting(ge=LEAST_FRAMES)] = WINDOW_FRAMES,
+        min_remainder_frames: Annotated[int, Setting(ge=LEAST_FRAMES)] = LEAST_REMAINDER,
         fps: Annotated[float, Setting(gt=0)] = FPS,
         max_frames: Annotated[int, Setting(ge=1)] = MOST_FRAMES,
         max_pixels: Annotated[int, Setting(ge=1024)] = MOST_PIXELS,
         **endpoint: Unpack[EndpointSettings],
     ) -> None:
-        self._prompt, self._language, self._lengths = prompt, language, (window_frames, min_rest_frames)
+        self._prompt, self._language, self._lengths = prompt, language, (window_frames, min_remainder_frames)
         self._sampling = Sampling(fps, max_frames, max_pixels)
         asked = {"prompt": prompt_hash(prompt, "video")}
         self._remote = RemoteModel(max_tokens=max_tokens, asked=asked, **endpoint)
@@ -96,7 +83,7 @@ class video_caption:  # noqa: N801 - an operator's name is its class's
 
     def __call__(self, media: list[Media | None]) -> list[WindowCaptions]:
         """The captions of each clip, or the exception that says why it has none."""
-        of_clips = [parts(view, self._lengths) for view in media]
+        of_clips = [parts(view, *self._lengths) for view in media]
         asks = [partial(self._question, part) for each in of_clips if isinstance(each, list) for part in each]
         replies = iter(self._remote(asks))
         found: list[Any] = [
@@ -112,26 +99,28 @@ class video_caption:  # noqa: N801 - an operator's name is its class's
         return Question({"frames": seen.digest}, lambda: message(self._text, seen))
 
     def _captions(self, replies: Sequence[tuple[Window, Reply | SampleError]]) -> Any:
-        said = []
+        said, paid = [], []
         for window, reply in replies:
             if isinstance(reply, SampleError):
                 return reply
-            counts = (reply.tokens_in, reply.tokens_out)
-            said.append(WindowCaption.of(window, caption_of(reply, self._language), counts))
-        text: Any = clip_text(said)
-        return WindowCaptions(
-            text,
-            to_json(said),
-            uncaptioned(said),
-            self._remote.name,
-            prompt_hash(self._prompt, "video"),
-            tokens(each.prompt_tokens for each in said),
-            tokens(each.completion_tokens for each in said),
-            self._remote.cost_usd(reply for _, reply in replies if isinstance(reply, Reply)),
-        )
+            paid.append(reply)
+            text = caption_of(reply, self._language)
+            said.append(WindowCaption.of(window, text, (reply.tokens_in, reply.tokens_out)))
+        return total(said, self._remote, prompt_hash(self._prompt, "video"), paid)
 
 
-def message(text: str, seen: Shown) -> list[dict[str, Any]]:
-    """A text and the frames that are shown with it, as parts of a message."""
-    pictures = (picture_part(encode_jpeg(rgb, quality=JPEG_QUALITY), "jpeg") for rgb in seen.pictures)
-    return [text_part(text), *pictures]
+def total(
+    said: Sequence[WindowCaption], remote: RemoteModel, prompt: str, paid: Sequence[Reply]
+) -> WindowCaptions:
+    """What is stored of a clip whose windows have these captions, for which these replies were paid."""
+    text: Any = clip_text(said)
+    return WindowCaptions(
+        text,
+        to_json(said),
+        uncaptioned(said),
+        remote.name,
+        prompt,
+        tokens(reply.tokens_in for reply in paid),
+        tokens(reply.tokens_out for reply in paid),
+        remote.cost_usd(paid),
+    )

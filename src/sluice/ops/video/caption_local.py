@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field as Setting
 
+from sluice.codec.video.windows import LEAST_FRAMES, LEAST_REMAINDER, WINDOW_FRAMES
 from sluice.errors import SampleError
 from sluice.model.captioner import DEFAULT, Captioner
 from sluice.model.captions import caption_of
@@ -21,19 +22,7 @@ from sluice.model.runner import BatchSize
 from sluice.operator import Field, measure
 from sluice.ops.video.captions import WindowCaption, clip_text, to_json, uncaptioned
 from sluice.ops.video.frame import LIBRARIES
-from sluice.ops.video.windows import (
-    FPS,
-    FRAMES,
-    LEAST,
-    LEAST_REST,
-    MOST_FRAMES,
-    MOST_PIXELS,
-    Part,
-    Sampling,
-    Shown,
-    Window,
-    parts,
-)
+from sluice.ops.video.windows import FPS, MOST_FRAMES, MOST_PIXELS, Part, Sampling, Shown, Window, parts
 from sluice.sample import Media
 
 WINDOWS_AT_ONCE = 16
@@ -55,10 +44,10 @@ class LocalWindowCaptions(NamedTuple):
 class video_caption_local:  # noqa: N801 - an operator's name is its class's
     """Captions of a clip's windows by any image-to-text model of transformers; greedy, repeatable.
 
-    Windows (`window_frames`, `min_rest_frames`), their frames (`fps`, `max_frames`, `max_pixels`) and the columns are
-    as of `video_caption`, but that only `tokens_out` is counted; a caption has `max_tokens` at most. A model that chats
-    (LLaVA, Qwen-VL and their kin) is shown all frames of a window and asked `prompt`; any other (BLIP, GIT) sees the
-    middle one and is asked nothing. Replies are kept in the store's `journal`: no window is captioned twice.
+    Windows (`window_frames`, `min_remainder_frames`), their frames (`fps`, `max_frames`, `max_pixels`) and the columns
+    are as of `video_caption`, but that only `tokens_out` is counted; a caption has `max_tokens` at most. A model that
+    chats (LLaVA, Qwen-VL and their kin) is shown all frames of a window and asked `prompt`; any other (BLIP, GIT) sees
+    the middle one and is asked nothing. Replies are kept in the store's `journal`: no window is captioned twice.
 
     `model` is a path or name; the default is BLIP base (Li et al., 2022). `prompt`: default, driving, surveillance,
     short, medium, long, or a text file's path. `language` is an ISO 639-1 code. `device`, `dtype` and `batch_size`
@@ -72,8 +61,8 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
         prompt: VideoPrompt = "default",
         max_tokens: Annotated[int, Setting(ge=1)] = 256,
         language: str | None = None,
-        window_frames: Annotated[int, Setting(ge=LEAST)] = FRAMES,
-        min_rest_frames: Annotated[int, Setting(ge=LEAST)] = LEAST_REST,
+        window_frames: Annotated[int, Setting(ge=LEAST_FRAMES)] = WINDOW_FRAMES,
+        min_remainder_frames: Annotated[int, Setting(ge=LEAST_FRAMES)] = LEAST_REMAINDER,
         fps: Annotated[float, Setting(gt=0)] = FPS,
         max_frames: Annotated[int, Setting(ge=1)] = MOST_FRAMES,
         max_pixels: Annotated[int, Setting(ge=1024)] = MOST_PIXELS,
@@ -82,7 +71,7 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
         batch_size: BatchSize = None,
     ) -> None:
         self._model, self._prompt, self._language, self._max_tokens = model, prompt, language, max_tokens
-        self._lengths = (window_frames, min_rest_frames)
+        self._lengths = (window_frames, min_remainder_frames)
         self._sampled = (fps, max_frames, max_pixels)
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
 
@@ -106,7 +95,7 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
     def __call__(self, media: list[Media | None]) -> list[LocalWindowCaptions]:
         """The captions of each clip, or the exception that says why it has none."""
         self._journal.refresh()
-        of_clips = [parts(view, self._lengths) for view in media]
+        of_clips = [parts(view, *self._lengths) for view in media]
         todo = [part for each in of_clips if isinstance(each, list) for part in each]
         starts = range(0, len(todo), WINDOWS_AT_ONCE)
         replies = iter([r for k in starts for r in self._replies(todo[k : k + WINDOWS_AT_ONCE])])

@@ -25,6 +25,11 @@ class WindowCaption:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
+    @property
+    def window(self) -> Window:
+        """Which frames it speaks of."""
+        return Window(self.start_frame, self.end_frame)
+
     @classmethod
     def of(cls, window: Window, text: str | Declined, tokens: tuple[int | None, int | None]) -> WindowCaption:
         """What was said of a window."""

@@ -10,12 +10,10 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from sluice.codec.video.windows import LEAST_FRAMES, frame_windows
 from sluice.errors import Declined, SampleError, StorageError, UnreadableError
 from sluice.ops.video.info import video_info
 from sluice.sample import Media
-
-FRAMES, LEAST_REST, LEAST = 256, 128, 4
-"""Frames of a window, of a remainder that is a window of its own, and of what is captioned at all: Cosmos-Curate's."""
 
 FPS = 2.0
 """Frames a second that a model is shown: Cosmos-Curate's, and what Qwen2-VL (Wang et al. 2024) is trained at."""
@@ -36,21 +34,6 @@ class Window:
 
     start: int
     end: int
-
-
-def windows(frames: int, length: int = FRAMES, least_rest: int = LEAST_REST) -> list[Window]:
-    """The windows of a clip of so many frames, one after another: `length` frames each.
-
-    A remainder of `least_rest` frames or more is a window of its own, a smaller one joins the last window; a clip
-    shorter than `length` is one window, and one of less than four frames has none.
-    """
-    if frames < LEAST:
-        return []
-    whole, rest = divmod(frames, length)
-    starts = [k * length for k in range(whole)]
-    if rest >= least_rest or not starts:
-        starts.append(whole * length)
-    return [Window(start, end) for start, end in zip(starts, [*starts[1:], frames], strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +116,16 @@ class Part:
         return shown(self.media, self.times_s, sampling)
 
 
-def parts(media: Media | None, lengths: tuple[int, int] = (FRAMES, LEAST_REST)) -> list[Part] | SampleError:
-    """The windows of a clip; or why it has none."""
+def parts(media: Media | None, window: int, least_remainder: int) -> list[Part] | SampleError:
+    """The windows of a clip (see `frame_windows`); or why it has none."""
     try:
         times = clip_times(media)
     except SampleError as error:
         return error
-    found = windows(len(times), *lengths)
+    found = frame_windows(len(times), window=window, least_remainder=least_remainder)
     if media is None or not found:
-        return Declined("too few frames", f"{len(times)} frames; a window has {LEAST} or more")
-    return [Part(media, window, times[window.start : window.end]) for window in found]
+        return Declined("too few frames", f"{len(times)} frames; a window has {LEAST_FRAMES} or more")
+    return [Part(media, Window(start, end), times[start:end]) for start, end in found]
 
 
 def shown(media: Media, times_s: Times, sampling: Sampling) -> Shown:
