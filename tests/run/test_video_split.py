@@ -19,7 +19,8 @@ from sluice.errors import UnreadableError
 from sluice.operator import Span, registry, tracks
 from sluice.operator.splitting import Family, Splitter
 from sluice.ops.video.clips import Lengths, fitted, shots_between
-from sluice.ops.video.shots import Transition, hard_cuts
+from sluice.ops.video.shots import content_transitions
+from sluice.ops.video.transition import Transition
 from sluice.recipe.load import load
 from sluice.run import run
 from sluice.sample import Item, Media, Sample
@@ -52,14 +53,14 @@ def spans(family: Family) -> list[tuple[float, float]]:
 
 def test_every_hard_cut_is_found_at_its_frame() -> None:
     lengths = [40, 25, 60, 13, 50]
-    found = hard_cuts(content_of(made(scenes(lengths))))
+    found = content_transitions(content_of(made(scenes(lengths))))
     assert [b.start_s for b in found] == pytest.approx([n / 25 for n in np.cumsum(lengths)[:-1]], abs=1e-6)
     assert {b.kind for b in found} == {"cut"}
 
 
 def test_cuts_of_a_variable_frame_rate_stand_where_they_are_shown() -> None:
     times = [*range(0, 4000, 40), *range(4000, 10_000, 200)]  # 25 a second for 4 s, then 5 a second
-    found = hard_cuts(content_of(made(scenes([100, 30]), times=times)))
+    found = content_transitions(content_of(made(scenes([100, 30]), times=times)))
     assert [b.start_s for b in found] == pytest.approx([4.0], abs=1e-6)
 
 
@@ -70,7 +71,7 @@ def test_flashes_pans_and_fades_of_light_are_no_cuts() -> None:
     flash = [np.full_like(pan[0], 255) if i == 30 else pan[20] for i in range(60)]
     darker = [(pan[20] * (1 - i / 80)).astype(np.uint8) for i in range(60)]
     for pictures in (pan, flash, darker):
-        assert hard_cuts(content_of(made(pictures))) == []
+        assert content_transitions(content_of(made(pictures))) == []
 
 
 def test_trim_then_longest_then_shortest() -> None:

@@ -19,7 +19,8 @@ from sluice.errors import MissingError
 from sluice.model.transnetv2 import shapes, transitions
 from sluice.operator import Span, registry, tracks
 from sluice.operator.splitting import Splitter
-from sluice.ops.video.shots import Transition, learned_transitions
+from sluice.ops.video.shots import learned_transitions
+from sluice.ops.video.transition import Transition
 from sluice.ops.video.transnetv2 import Windows
 from sluice.sample import Item, Media, Sample
 

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from sluice.ops.video.shots import Transition
+from sluice.ops.video.transition import Transition
 from sluice.sample import Item, Sample
 
 Kind = Literal["cut", "gradual", "start", "end", "stride"]
