@@ -91,6 +91,16 @@ def test_lattice_pyramid_and_mixtures(measured: Path, tmp_path: Path) -> None:
     assert len(found["half"]) == len(found["control"])
 
 
+def test_what_an_earlier_round_chose_is_combined(measured: Path, tmp_path: Path) -> None:
+    ranking = {"chosen": ["image_width_px-high", "image_contrast-mid", "text_word_count-low"]}
+    given = {"run": str(measured), "measures": ("image_width_px", "image_contrast", "text_word_count")}
+    place = pools(job(tmp_path / "a"), ranking=ranking, top=2, **given)["pools"]
+    both = "image_width_px-high+image_contrast-mid"
+    assert list(read_pools(place)) == ["control", "image_contrast-mid", "image_width_px-high", both]
+    nothing = pools(job(tmp_path / "b"), ranking={"chosen": []}, **given)["pools"]
+    assert "image_width_px-low" in read_pools(nothing)
+
+
 def test_a_table_of_measures_will_do(measured: Path, tmp_path: Path) -> None:
     ids = measures_of_run(str(measured), []).ids
     values = np.arange(len(ids), dtype=np.float64)

@@ -29,10 +29,10 @@ from sluice.sandbox.pools import (
     lattice,
     mixture,
     single_pools,
-    tertiles,
     tiers,
 )
 from sluice.sandbox.pools.measures import Among, Measures, measures_of_run, measures_of_table
+from sluice.sandbox.recommend import best_conditions
 from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.workflow.job import Job
 from sluice.storage import Location
@@ -62,6 +62,8 @@ def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) ->
 def pools(
     job: Job,
     processed: Mapping[str, Any] | None = None,
+    ranking: Mapping[str, Any] | None = None,
+    clusters: Mapping[str, Any] | None = None,
     *,
     run: str | None = None,
     table: str | None = None,
@@ -72,6 +74,7 @@ def pools(
     least: Annotated[int, Field(ge=1)] = 1,
     controls: Annotated[int, Field(ge=1)] = 1,
     conditions: tuple[str, ...] = (),
+    top: Annotated[int, Field(ge=1)] = 3,
     pyramid: Pyramid | None = None,
     mixtures: dict[str, dict[str, float]] | None = None,
 ) -> dict[str, Any]:
@@ -80,15 +83,22 @@ def pools(
     Every measure gives `{measure}-low`, `-mid`, `-high` (thirds) and `-null`; `control` is drawn from all, and with
     `controls: 2` there is a `control-2`, whose difference from it is noise. `conditions` names such thirds: the pools
     of all their combinations come with it (`a-high+b-low`), and with `pyramid` those that grow the top tier
-    (`repeat-2x`, `extend-2x`). `mixtures` are weights of pools. All but the grown ones are of one size: that of the
+    (`repeat-2x`, `extend-2x`). Where none are named and an earlier round chose some (`cluster_operators`, else
+    `rank_operators`), the `top` of those are the conditions, and the other thirds are left out. `mixtures` are weights
+    of pools. All but the grown ones are of one size: that of the
     smallest of at least `least` samples, or `cap`. With a table, `run` says where the samples' media are.
     """
-    found = _measured(processed, run, table, [*measures, *map(_measure_of, conditions)], among)
+    chosen = conditions or _chosen(clusters or ranking, top)
+    found = _measured(processed, run, table, [*measures, *map(_measure_of, chosen)], among)
     if not len(found):
         raise UsageError("there is no sample to draw from", fix="give a run that keeps some")
-    grid = _lattice(found, conditions) if conditions else None
+    grid = _lattice(found, chosen) if chosen else None
     size = _common_size(found, grid, cap, least)
-    made = _singles(found, measures, seed, size, least)
+    if chosen and not conditions:
+        thirds = _singles(found, tuple(dict.fromkeys(map(_measure_of, chosen))), seed, size, least)
+        made = [pool for pool in thirds if pool.name in (CONTROL, *chosen)]
+    else:
+        made = _singles(found, measures, seed, size, least)
     size = len(made[0])
     made += [
         control_pool(found.ids, seed=seed, size=size, name=f"{CONTROL}-{n}") for n in range(2, controls + 1)
@@ -132,6 +142,10 @@ def _measured(
     return measures_of_run(place, names, among)
 
 
+def _chosen(earlier: Mapping[str, Any] | None, top: int) -> tuple[str, ...]:
+    return best_conditions(earlier, top) if earlier is not None else ()
+
+
 def _measure_of(condition: str) -> str:
     name, dash, part = condition.rpartition("-")
     if not dash or part not in PARTS:
@@ -143,7 +157,7 @@ def _measure_of(condition: str) -> str:
 
 
 def _lattice(found: Measures, conditions: tuple[str, ...]) -> Lattice:
-    members = {c: tertiles(found.values[_measure_of(c)]).part(c.rpartition("-")[2]) for c in conditions}
+    members = {c: found.thirds(_measure_of(c)).part(c.rpartition("-")[2]) for c in conditions}
     return lattice(len(found), members)
 
 
@@ -160,14 +174,14 @@ def _singles(
     """The control first, and after it the thirds of every measure."""
     if measures:
         return single_pools(
-            found.ids, {m: found.values[m] for m in measures}, seed=seed, cap=size, least=least
+            found.ids, {m: found.thirds(m) for m in measures}, seed=seed, cap=size, least=least
         )
     return [control_pool(found.ids, seed=seed, size=size or len(found))]
 
 
 def _combinations(found: Measures, grid: Lattice, size: int, seed: int) -> Iterator[Pool]:
     keys = draw_keys(found.ids, seed)
-    thirds = {m: tertiles(found.values[m]) for m in dict.fromkeys(map(_measure_of, grid.names))}
+    thirds = {m: found.thirds(m) for m in map(_measure_of, grid.names)}
     cuts = {m: (of.low_max, of.mid_max) for m, of in thirds.items()}
     for names in grid.combinations():
         if len(names) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sluice.errors import UsageError
 from sluice.recipe.nearest import did_you_mean
+from sluice.sandbox.pools.tertiles import Tertiles, tertiles
 from sluice.store.opened import Run
 from sluice.store.rules import layout_of
 
@@ -30,9 +31,16 @@ class Measures:
     ids: pa.Array
     values: Mapping[str, NDArray[np.float64]]
     run: str | None = None
+    _thirds: dict[str, Tertiles] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def thirds(self, name: str) -> Tertiles:
+        """The thirds of a measure, made once."""
+        if name not in self._thirds:
+            self._thirds[name] = tertiles(self.values[name])
+        return self._thirds[name]
 
 
 def measures_of_run(path: str, names: Iterable[str], among: Among = "kept") -> Measures:

@@ -19,7 +19,7 @@ CONTROL = "control"
 
 def single_pools(
     ids: pa.Array,
-    measures: Mapping[str, NDArray[np.float64]],
+    measures: Mapping[str, NDArray[np.float64] | Tertiles],
     *,
     seed: int = 42,
     cap: int | None = None,
@@ -27,13 +27,15 @@ def single_pools(
 ) -> list[Pool]:
     """`{measure}-low`, `-mid`, `-high` and `-null` of each measure, and `control`, drawn from all, of equal sizes.
 
+    A measure is given by its values, or by its thirds where they are known.
+
     Each is down-sampled to the smallest of them, or to `cap` where that is less; pools with fewer than `least`
     samples, empty ones, and those of missing values do not count for the smallest (a dozen unreadable samples must
     not shrink an experiment). What is left out of the count keeps what it has, up to the common size. With an equal
     seed a pool of a smaller cap is a part of that of a larger one. Raises `UsageError` where nothing can be drawn.
     """
     keys = draw_keys(ids, seed)
-    parts = {name: tertiles(values) for name, values in measures.items()}
+    parts = {n: v if isinstance(v, Tertiles) else tertiles(v) for n, v in measures.items()}
     counted = [len(t.part(p)) for t in parts.values() for p in PARTS[:3] if len(t.part(p)) >= max(least, 1)]
     if not counted:
         raise UsageError(
