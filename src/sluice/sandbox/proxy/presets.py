@@ -83,7 +83,7 @@ IMAGE_TEXT: dict[PresetName, Preset[ImageTextShape]] = {
         ImageTextShape(
             Form(side_px=24, frames=0, length=14, vocabulary=600), 48, heads=4, layers=1, channels=16
         ),
-        Plan(steps=120, batch_size=64, learning_rate=2e-3),
+        Plan(steps=60, batch_size=64, learning_rate=3e-3),
     ),
     "small": Preset(
         ImageTextShape(
@@ -103,7 +103,7 @@ TEXT_TO_VIDEO: dict[PresetName, Preset[VideoShape]] = {
             patch_frames=4,
             patch_px=4,
         ),
-        Plan(steps=120, batch_size=32, learning_rate=3e-3),
+        Plan(steps=100, batch_size=32, learning_rate=4e-3),
     ),
     "small": Preset(
         VideoShape(
