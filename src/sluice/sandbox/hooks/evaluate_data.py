@@ -19,6 +19,8 @@ from sluice.sandbox.hooks.pools import read_pools
 from sluice.sandbox.judge.endpoint import prefer, score
 from sluice.sandbox.judge.judged import Judgement, pool_table, sample_table
 from sluice.sandbox.judge.material import Material, read_texts
+from sluice.sandbox.judge.proxy import proxy_among
+from sluice.sandbox.judge.proxy import proxy_loss as losses
 from sluice.sandbox.judge.quality import quality as classified
 from sluice.sandbox.pools import CONTROL, Pool
 from sluice.sandbox.registry import hook
@@ -54,29 +56,37 @@ class Llm(Part):
     requests_per_minute: float | None = Field(None, gt=0)
 
 
+class ProxyLoss(Part):
+    """A trained proxy: the one in the folder `model`, else the control's first in the table of models."""
+
+    model: Path | None = None
+
+
 @hook(gives=("data_scores", "judged"), resumes=True)
 def evaluate_data(
     job: Job,
     pools: Path,
+    models: pa.Table | None = None,
     *,
     quality: Quality | None = None,
     llm: Llm | None = None,
+    proxy_loss: ProxyLoss | None = None,
     arms: tuple[str, ...] = ("*",),
     per_pool: Annotated[int, Field(ge=1)] = 500,
     seed: int = 42,
 ) -> dict[str, Any]:
-    """Judge the samples of every pool: by a quality classifier, by a model behind an endpoint, or by both.
+    """Judge the samples of every pool: by a quality classifier, a model behind an endpoint, a trained proxy, or all.
 
     `quality` gives `quality_good`, how much a sample's text reads like the good ones (Brown and others 2020). `llm`
     gives `llm_score` in [0, 1] and the four qualities behind it, and with `pairs` `llm_preferred`: how often samples
-    of a pool are preferred to the control's, both orders asked. Its replies are kept: none is paid for twice. At most
-    `per_pool` samples of each pool are looked at. `data_scores` has the mean of each pool with a 95 % interval,
-    `judged` every sample's value, or why there is none.
+    of a pool are preferred to the control's, both orders asked. Its replies are kept: none is paid for twice.
+    `proxy_loss` is what each sample costs a model that one of the built-in trainers made. At most `per_pool` samples
+    of each pool are looked at. `data_scores` has the mean of each pool with a 95 % interval, `judged` every sample's
+    value, or why there is none.
     """
-    if quality is None and llm is None:
-        raise UsageError(
-            "there is no judge", fix="give `quality: {good: FILE}`, or `llm: {url: …, model: …}`"
-        )
+    if quality is None and llm is None and proxy_loss is None:
+        fix = "give `quality: {good: FILE}`, `llm: {url: …, model: …}` or `proxy_loss: {}`"
+        raise UsageError("there is no judge", fix=fix)
     known = read_pools(pools)
     chosen = {n: p for n, p in known.items() if n == CONTROL or any(fnmatchcase(n, a) for a in arms)}
     if quality is not None and quality.other not in chosen:
@@ -86,12 +96,16 @@ def evaluate_data(
     said: list[Judgement] = []
     if quality is not None:
         said += _by_quality(job, quality, material, chosen)
-    found = pool_table(sample_table(said), chosen) if said else pool_table(sample_table([]), {})
+    if proxy_loss is not None:
+        model = proxy_loss.model or proxy_among(models, job.experiment)
+        run = chosen[CONTROL].origin.get("run")
+        said += list(losses(model.absolute(), list(material.samples), run, job.folder))
+    preferred: list[pa.Table] = []
     if llm is not None:
         scored, preferred = _by_model(job, llm, material, chosen, seed)
         said += scored
-        found = pa.concat_tables([pool_table(sample_table(said), chosen), *preferred])
-    return {"data_scores": found, "judged": sample_table(said)}
+    judged = sample_table(said)
+    return {"data_scores": pa.concat_tables([pool_table(judged, chosen), *preferred]), "judged": judged}
 
 
 def _by_quality(
