@@ -13,7 +13,7 @@ import pytest
 
 from made_videos import made, number_of, numbered, with_edit
 from sluice.codec.limits import Limits, set_limits
-from sluice.codec.video import decode, frames_at, keyframes, probe, uniform_times
+from sluice.codec.video import decode, frame_times, frames_at, keyframes, probe, uniform_times
 from sluice.errors import LimitError, StorageError, UnreadableError
 from sluice.sample.media import Media
 
@@ -67,6 +67,7 @@ def test_every_frame_comes_at_its_time(kind: str) -> None:
     assert [f.index for f in frames] == list(range(60))
     for frame, start, end in zip(frames, times, times[1:], strict=False):
         assert frame.duration_s == pytest.approx(end - start, abs=2e-3)
+    assert list(frame_times(video(kind))) == [f.time_s for f in frames]
     info = probe(video(kind))
     assert info.frame_count == 60
     slack_s = 0.05 if kind == "program stream" else 1e-6  # there not every frame has a time

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack
 
 import pytest
 from declared_operators import Span, text_opened, text_span, text_vowels
+from pydantic import Field as Described
+from pydantic import ValidationError
 
 from sluice.operator import DeclarationError, Field, deduplicator, feature, mapper, measure, splitter
 
@@ -42,6 +44,41 @@ def test_settings_of_a_class_are_those_of_its_init() -> None:
     assert spec.is_class
     assert list(spec.settings.model_fields) == ["add"]
     assert [need.name for need in spec.needs] == ["text"]
+
+
+class Shared(TypedDict):
+    url: Annotated[str, Described(description="where")]
+    retries: Annotated[int, Described(4, ge=0)]
+
+
+class Told(NamedTuple):
+    value: Annotated[str, Field()]
+    tokens: Annotated[int, Field(unit="tokens")]
+
+
+@measure(version=1, cost="remote")
+class text_asked:  # noqa: N801
+    """Asks."""
+
+    def __init__(self, *, prompt: str = "What?", **shared: Unpack[Shared]) -> None:
+        self.told = (prompt, shared["url"], shared["retries"])
+
+    def __call__(self, text: str) -> Told:
+        return Told(text, 1)
+
+
+def test_settings_that_operators_share_are_each_ones_own() -> None:
+    settings = text_asked.spec.settings
+    assert settings(url="u").model_dump() == {"prompt": "What?", "url": "u", "retries": 4}
+    assert settings.model_fields["url"].is_required()
+    assert settings.model_fields["url"].description == "where"
+    for wrong in ({"url": "u", "retries": -1}, {"url": "u", "retires": 1}, {}):
+        with pytest.raises(ValidationError):
+            settings(**wrong)
+
+
+def test_the_field_called_value_has_the_operators_own_name() -> None:
+    assert [o.name for o in text_asked.spec.outputs] == ["text_asked", "text_asked_tokens"]
 
 
 def _sharpness(gray: Any) -> Annotated[float, Field(unit="variance")]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.view import number
+from sluice.view import account, number
 from sluice.view.chart import label_rows
 from sluice.view.html import Html, element, escape, join
 from sluice.view.scale import Scale
@@ -84,3 +86,19 @@ def test_labels_in_one_row_stand_apart(positions: list[float]) -> None:
     placed = list(zip(sorted(positions), rows, strict=True))
     for i, (x, row) in enumerate(placed):
         assert all(abs(x - other) >= 48 for other, r in placed[:i] if r == row)
+
+
+def test_what_endpoints_were_paid_is_a_row_an_operator() -> None:
+    spent = {
+        "video_caption_tokens_in": 1_234_567,
+        "video_caption_tokens_out": 89,
+        "video_caption_cost_usd": 0.25,
+        "vlm_tokens_in": 5,
+    }
+    rows = re.findall(r"<tr>.*?</tr>", str(account.spending(spent)))
+    cells = [re.findall(r">([^<>]+)<", row) for row in rows]
+    assert cells == [
+        ["operator", "tokens sent", "tokens replied", "USD"],
+        ["video_caption", "1,234,567", "89", "0.2500"],
+        ["vlm", "5", "–", "–"],
+    ]

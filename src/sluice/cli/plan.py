@@ -146,6 +146,8 @@ def _forecast(found: Mapping[str, Any]) -> None:
     hours = found["hours"]
     took = "unknown: the store knew the whole probe" if hours is None else number.duration(hours * 3600)
     say(f"time to measure the rest: {took}")
+    for name, amount in found["spend"].items():
+        say(f"{name} of all: {amount:,.6g}")
     say(
         f"to read {size_text(found['read_bytes'])}, to write {size_text(write['share'])} "
         f"({size_text(write['low'])} to {size_text(write['high'])})"

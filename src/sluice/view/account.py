@@ -65,6 +65,33 @@ def _time_table(what: str, found: list[tuple[str, float, Any]]) -> Html:
     return element("table", element("thead", head), element("tbody", *body), cls="bars")
 
 
+_SPENT = {"_tokens_in": "tokens sent", "_tokens_out": "tokens replied", "_cost_usd": "USD"}
+
+
+def spending(spent: Mapping[str, float]) -> Html:
+    """What was paid for the run's samples, by operator: tokens as the endpoint counts them, and their price."""
+    amounts: dict[str, dict[str, float]] = {}
+    for column, amount in spent.items():
+        tail = next((tail for tail in _SPENT if column.endswith(tail)), "")
+        amounts.setdefault(column.removesuffix(tail) if tail else column, {})[tail] = amount
+    titles = [("operator", None), *((title, "num") for title in _SPENT.values())]
+    head = element("tr", *(element("th", title, scope="col", cls=cls) for title, cls in titles))
+    body = []
+    for name, found in amounts.items():
+        cells = (element("td", _amount(found.get(tail), "cost" in tail), cls="num") for tail in _SPENT)
+        body.append(element("tr", element("th", isolated(name), scope="row"), *cells))
+    note = "Whichever run paid; a dash: not counted by the endpoint. No reply is paid for twice."
+    return join(
+        element("table", element("thead", head), element("tbody", *body)), element("p", note, cls="note")
+    )
+
+
+def _amount(amount: float | None, is_money: bool) -> str:
+    if amount is None:
+        return "–"
+    return f"{amount:,.4f}" if is_money else number.count(amount)
+
+
 def lock(text: str) -> Html:
     """The lock, folded away."""
     lines = text.count("\n") + 1

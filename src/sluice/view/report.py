@@ -77,6 +77,7 @@ def _sections(run: RunLike) -> list[tuple[str, str, Html] | None]:
         ("time", "Where the time went", account.times(s.get("steps") or (), s.get("cost") or ()))
         if s.get("steps") or s.get("cost")
         else None,
+        ("spent", "What endpoints were paid", account.spending(s["spent"])) if s.get("spent") else None,
         ("lock", "The lock", account.lock(run.lock_text)),
     ]
 
