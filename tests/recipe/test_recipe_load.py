@@ -148,7 +148,8 @@ r.yaml:7: a step has one key, this one has `dedup`, `name`
   → indent `name` below `dedup`: dedup: {by: …, name: …}
 r.yaml:8: `steps.4.dedup.distance` must be >= 0, not -1
 r.yaml:8: `steps.4.dedup.keep_by`: 'width' does not say which of several duplicates to keep
-  → write one of first, random, centroid_far, centroid_near, or `image_width_px desc` (the largest is kept; or asc)
+  → write one of first, random, centroid_far, centroid_near, highest_resolution, or `image_width_px desc` \
+(the largest is kept; or asc)
 r.yaml:9: `steps.5.measure.0`: the settings of `x` must be a mapping, not 5
   → {setting: value}
 r.yaml:9: `steps.5.measure.1`: 7 is not an operator

@@ -266,6 +266,8 @@ class DropItems(Step):
 
 
 KEEP_POLICIES = ("first", "random", "centroid_far", "centroid_near")
+KEEP_ORDERS = {"highest_resolution": "video_height_px desc, video_width_px desc, video_bitrate desc"}
+"""Orders by fields that have a name of their own."""
 _ORDER = re.compile(r"\s*(?:\"([^\"]+)\"|([A-Za-z_][\w.]*))\s+(asc|desc)\s*", re.IGNORECASE)
 
 
@@ -275,15 +277,15 @@ def parse_order(text: str) -> tuple[tuple[str, bool], ...]:
         return ()
     found = [_ORDER.fullmatch(part) for part in text.split(",")]
     if not all(found):
-        fix = (
-            f"write one of {', '.join(KEEP_POLICIES)}, or `image_width_px desc` (the largest is kept; or asc)"
-        )
+        names = ", ".join([*KEEP_POLICIES, *KEEP_ORDERS])
+        fix = f"write one of {names}, or `image_width_px desc` (the largest is kept; or asc)"
         raise wrong(f"{text!r} does not say which of several duplicates to keep", fix)
     return tuple((match[1] or match[2], match[3].lower() == "desc") for match in found if match)
 
 
 def check_order(text: str) -> str:
-    """The text of a `keep_by`, once it was found to say something."""
+    """The text of a `keep_by`, its fields written out, once it was found to say something."""
+    text = KEEP_ORDERS.get(text, text)
     parse_order(text)
     return text
 
@@ -297,7 +299,8 @@ class Dedup(Step):
     deduplicator (of `cosine`: `floor`, `exact_below`, `clusters`, `spill`, `trials`, `seed`, `device`).
 
     Which one stays is `keep_by`: `first` in source order, `random`, fields with a direction
-    (`image_width_px desc`), or for vectors `centroid_far` or `centroid_near` (of the centroid of their
+    (`image_width_px desc`), of clips `highest_resolution` (the highest, of these the widest, of these the one with the
+    most bits a second), or for vectors `centroid_far` or `centroid_near` (of the centroid of their
     cluster); of equally preferred ones the lowest id. `greedy` leaves no kept pair within the threshold;
     `components` keeps one of each connected group.
 
