@@ -57,7 +57,7 @@ def document(measured: Path, hows: list[str], **train: Any) -> dict[str, Any]:
 
 REASONS = {
     "crash": "crashed: exit code 1",
-    "hang": "hung: no end after 1 s",
+    "hang": "hung: no end after 8 s",
     "kill": "killed: signal 9",
     "full": "crashed: exit code 1 (disk full)",
     "nothing": "no result: there is no loss",
@@ -70,7 +70,7 @@ REASONS = {
 def test_every_way_to_go_wrong_leaves_the_rest_comparable(measured: Path, tmp_path: Path) -> None:
     hows = [*REASONS, "well", "well", "well"]
     wanted = document(measured, hows, at_once=4, arms=["*-high"])
-    wanted["execute"][0]["settings"]["trainer"]["command"]["program"]["timeout_s"] = 1
+    wanted["execute"][0]["settings"]["trainer"]["command"]["program"]["timeout_s"] = 8
     board = run_workflow(read_workflow(yaml.safe_dump(wanted)), tmp_path).results
     found = {s.seed: s for s in scores_of(board["scores"]) if s.arm == "control"}
     assert [found[k + 1].reason for k in range(len(REASONS))] == list(REASONS.values())
@@ -78,7 +78,7 @@ def test_every_way_to_go_wrong_leaves_the_rest_comparable(measured: Path, tmp_pa
     (row,) = board["comparison"]
     assert (row["seeds"], row["n"]) == ([8, 9, 10], 3)
     assert [u["seed"] for u in row["unpaired"]] == list(range(1, 8))
-    assert "control: hung: no end after 1 s" in row["unpaired"][1]["reason"]
+    assert "control: hung: no end after 8 s" in row["unpaired"][1]["reason"]
 
 
 def test_one_seed_gives_no_p_value_and_says_why(measured: Path, tmp_path: Path) -> None:
@@ -98,6 +98,26 @@ def test_no_seed_at_all_is_no_verdict(measured: Path, tmp_path: Path) -> None:
     (row,) = board["comparison"]
     assert (row["n"], row["verdict"]) == (0, "no verdict")
     assert row["why"] == "no seed has a value in both the arm and the control"
+
+
+def test_what_gave_no_result_is_tried_again_where_asked(measured: Path, tmp_path: Path) -> None:
+    """The first try of a run finds no room for its model; then there is room."""
+    program = tmp_path / "train.py"
+    program.write_text(
+        Path(UNSTEADY).read_text().replace("hows[seed - 1]", "'full' if seed == 2 else 'well'")
+    )
+    wanted = document(measured, ["well", "well"], arms=["*-high"])
+    wanted["execute"][0]["settings"]["trainer"]["command"]["program"]["argv"][1] = str(program)
+    workflow = read_workflow(yaml.safe_dump(wanted))
+    assert run_workflow(workflow, tmp_path / "out").results["comparison"][0]["n"] == 1
+    assert run_workflow(workflow, tmp_path / "out").ran == ()
+    program.write_text(Path(UNSTEADY).read_text())
+    said: list[str] = []
+    again = run_workflow(workflow, tmp_path / "out", retry_failed=True, say=said.append)
+    assert said[0] == "4 runs without a result are tried again"  # two models, and their two judgements
+    assert (again.ran, again.found) == (("train", "evaluate_model", "compare"), ("pools",))
+    assert again.results["comparison"][0]["n"] == 2
+    assert "execute: train: 2 of 4 were done before" in said
 
 
 def tables(output: Path) -> dict[str, Any]:

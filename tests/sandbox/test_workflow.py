@@ -170,6 +170,14 @@ def test_an_interrupt_says_that_it_can_be_continued(tmp_path: Path) -> None:
     assert run_workflow(workflow, tmp_path).ran == ("write",)
 
 
+def test_ready_experiments_go_by_their_names() -> None:
+    assert load_workflow("mini-gemini").jobs[0].hook.name == "pools"
+    with pytest.raises(RecipeError, match="did you mean `mini-gemini`"):
+        load_workflow("mini-gemni")
+    with pytest.raises(RecipeError, match="no such file"):
+        load_workflow("mini-gemini.yaml")
+
+
 def test_a_workflow_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(SUM)
     found = load_workflow(str(tmp_path / "mine.yaml"), workflow_hooks.hooks())

@@ -32,11 +32,21 @@ ACTIONS = ("plan", "run")
 @click.option(
     "--restart", is_flag=True, help="Begin anew, also where the workflow changed; what was done is lost."
 )
+@click.option("--retry-failed", is_flag=True, help="Try again what gave no result, and what follows from it.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def command(action: str, workflow: str, output: str | None, restart: bool, quiet: bool, as_json: bool) -> int:
+def command(
+    action: str,
+    workflow: str,
+    output: str | None,
+    restart: bool,
+    retry_failed: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Run an experiment: which data makes this model better?
 
-    WORKFLOW is a YAML file with the phases probe, refine, execute and evaluate. `plan` tells its jobs, what they
+    WORKFLOW is a YAML file with the phases probe, refine, execute and evaluate, or the name of a ready experiment
+    (`mini-gemini`, …). `plan` tells its jobs, what they
     would cost and what could be found out, and runs nothing. `run` runs them; killed or interrupted, the same
     command goes on where it was, and a workflow that changed meanwhile is refused.
     """
@@ -51,7 +61,8 @@ def command(action: str, workflow: str, output: str | None, restart: bool, quiet
         return 0
     from sluice.sandbox.workflow.runner import run_workflow
 
-    done = run_workflow(wanted, folder, restart=restart, say=(lambda text: None) if quiet else warn)
+    say_so = (lambda text: None) if quiet else warn
+    done = run_workflow(wanted, folder, restart=restart, retry_failed=retry_failed, say=say_so)
     return _finish(wanted, done, as_json)
 
 

@@ -67,6 +67,18 @@ class Trial:
         Location(self.folder / "done.json").write(text.encode())
 
 
+def forget_failed(folder: Path) -> int:
+    """Forget the trials below a folder that gave no result, so that they are carried out again; how many they were."""
+    failed = [
+        record
+        for record in folder.glob("runs/*/seed-*/done.json")
+        if json.loads(record.read_bytes()).get("reason")
+    ]
+    for record in failed:
+        record.unlink()
+    return len(failed)
+
+
 Work = Callable[[Trial], Mapping[str, Any]]
 """Does one trial and tells what came of it, as JSON data; raises where there is no result."""
 

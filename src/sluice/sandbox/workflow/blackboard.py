@@ -61,6 +61,10 @@ class JobFolder:
         kept = {name: self._keep(name, value) for name, value in results.items()}
         _write(self.path / "done.json", {"results": kept, "seconds": round(seconds, 3)})
 
+    def forget(self) -> None:
+        """Forget that it has finished; what lies in its folder stays."""
+        (self.path / "done.json").unlink(missing_ok=True)
+
     def results(self) -> dict[str, Result]:
         """The results of a finished job."""
         return {

@@ -29,6 +29,7 @@ from sluice.recipe.load import read_text
 from sluice.recipe.nearest import did_you_mean
 from sluice.recipe.problems import field_names, one_error, problems
 from sluice.recipe.quantities import wrong
+from sluice.recipe.ready import ready_recipes
 from sluice.recipe.steps import Part
 from sluice.recipe.yaml_text import Document, read_yaml
 from sluice.recipe.yaml_text import Path as At
@@ -118,8 +119,16 @@ class Workflow:
 
 
 def load_workflow(path: str, components: Registry | None = None) -> Workflow:
-    """The workflow in a YAML file; `RecipeError` lists everything that is wrong, with file and line."""
-    text, file = read_text(path)
+    """The workflow in a YAML file, or the ready experiment of that name.
+
+    `RecipeError` lists everything that is wrong, with file and line.
+    """
+    ready = ready_recipes("sandbox")
+    known = Path(path).is_file() or Path(path).suffix or "://" in path or "/" in path
+    if not known and path not in ready:
+        fix = did_you_mean(path, ready, "ready experiments")
+        raise RecipeError(f"there is no file and no ready experiment `{path}`", fix=fix)
+    text, file = read_text(path if known else str(ready[path]))
     return read_workflow(text, file, components)
 
 

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from sluice.errors import InterruptedRunError, RunError, SluiceError, UsageError
+from sluice.sandbox.train.trials import forget_failed
 from sluice.sandbox.workflow.blackboard import Blackboard, JobFolder
 from sluice.sandbox.workflow.config import PHASES, Phase, Planned, Repeat, Workflow
 from sluice.sandbox.workflow.job import Job
@@ -32,12 +33,18 @@ class Done:
 
 
 def run_workflow(
-    workflow: Workflow, output: Path, *, restart: bool = False, say: Callable[[str], None] = lambda text: None
+    workflow: Workflow,
+    output: Path,
+    *,
+    restart: bool = False,
+    retry_failed: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Done:
     """Run the workflow in `output`, or continue what was interrupted there.
 
     A job that was begun with another configuration is refused with what changed, unless `restart`, which begins
-    anew. Two runs in one folder: the second is refused. `RunError` where a job fails; the same call tries it again.
+    anew. `retry_failed` carries out again what gave no result, and the jobs that follow from it. Two runs in one
+    folder: the second is refused. `RunError` where a job fails; the same call tries it again.
     """
     output = output.absolute()  # programs start in folders of their own
     output.mkdir(parents=True, exist_ok=True)
@@ -45,6 +52,8 @@ def run_workflow(
         if restart:
             shutil.rmtree(output / "jobs", ignore_errors=True)
         _refuse_changed(workflow, output)
+        if retry_failed:
+            _forget_failed(output, say)
         return _Run(workflow, output, say).to_the_end()
 
 
@@ -100,6 +109,16 @@ class _Run:
         with _told(job, folder):
             results = job.hook.target(given, **taken, **job.settings)
             folder.finish(_renamed(job, results), perf_counter() - started)
+
+
+def _forget_failed(output: Path, say: Callable[[str], None]) -> None:
+    """Forget runs without a result, and that their job and all later ones have finished."""
+    forgotten = 0
+    for folder in Blackboard(output).folders():
+        forgotten += forget_failed(folder.files)
+        if forgotten:
+            folder.forget()
+    say(f"{forgotten} runs without a result are tried again")
 
 
 def described(job: Planned) -> dict[str, Any]:
