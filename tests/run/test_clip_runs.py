@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from made_videos import made, scenes
 from sluice.recipe.load import load
 from sluice.run import run
+from sluice.run.convert import convert
 
 SOURCES = 5
 PEERS_NAMES = {
@@ -87,3 +89,35 @@ def test_the_summary_adds_up(clips: Path) -> None:
     assert (totals["num_videos"], totals["num_clips"]) == (SOURCES, 2 * SOURCES)
     for name in ("num_frames", "num_bytes", "total_clip_duration"):
         assert totals[name] == pytest.approx(sum(video[name] for video in told["videos"]))
+
+
+def told_of(tree: Path) -> dict[str, dict[str, Any]]:
+    """The metadata of all clips of a tree, but for the bin that shards tell."""
+    found = {path.stem: json.loads(path.read_bytes()) for path in (tree / "metas" / "v0").iterdir()}
+    for told in found.values():
+        told["sluice"]["fields"].pop("shard_bin", None)
+    return found
+
+
+def summary_of(tree: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tree / "summary.json").read_bytes())
+    found["videos"].sort(key=lambda video: video["source_video"])
+    return found
+
+
+@pytest.mark.parametrize("way", [("clips",), ("webdataset", "clips"), ("video-shards", "clips")])
+def test_conversion_keeps_clips_and_what_is_told_of_them(
+    clips: Path, tmp_path: Path, way: tuple[str, ...]
+) -> None:
+    place = clips
+    for number, to in enumerate(way):
+        settings = {"text_encoder": "none"} if to == "video-shards" else {}
+        done = convert(str(place), str(tmp_path / str(number)), to=to, settings=settings, quiet=True)
+        assert (done.written, done.failed) == (2 * SOURCES, 0)
+        place = tmp_path / str(number)
+    assert {p.name: p.read_bytes() for p in (place / "clips").iterdir()} == {
+        p.name: p.read_bytes() for p in (clips / "clips").iterdir()
+    }
+    assert told_of(place) == told_of(clips)
+    assert summary_of(place) == summary_of(clips)
+    assert pq.read_table(place / "clips.parquet").num_rows == 2 * SOURCES

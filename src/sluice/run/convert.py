@@ -12,6 +12,7 @@ from sluice.readers import Reader, Slice, open_reader
 from sluice.recipe.recipe import Source
 from sluice.run.apart import refuse_inside
 from sluice.run.convert_bins import convert_bins
+from sluice.run.export import ledger_entry
 from sluice.run.progress import Progress
 from sluice.sample import Sample
 from sluice.storage import Location
@@ -90,8 +91,10 @@ def convert(
     with Progress(total, label="convert", quiet=quiet) as progress:
         feed = Feed(_readable(reader, parts, done), shard_size, shard_samples)
         told = 0
+        entries: list[dict[str, Any]] = []
         while feed.more():
             result = writer.write_shard(done.shards, feed.shard(), None)
+            entries.append(ledger_entry(result))
             for position, reason in result.failed.items():
                 done.fail(feed.keys[position], reason)
             size = sum(f.size for f in result.files)
@@ -99,6 +102,8 @@ def convert(
             done.size_bytes += size
             progress.update(samples=done.read - told, bytes=size, failed=done.failed - progress.failed)
             told = done.read
+    if hasattr(writer, "finish"):
+        done.size_bytes += sum(file.size for file in writer.finish(entries))
     return done
 
 

@@ -105,7 +105,7 @@ class WriteJob:
             result: ShardResult = by_partition(task.partition, samples, fields)
         else:
             result = self._writer.write_shard(task.index, samples, fields)
-        entry |= _entry(result)
+        entry |= ledger_entry(result)
         replaced = _replaced(place, {f.path for f in result.files})
         place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))
         size = sum(f.size for f in result.files)
@@ -177,7 +177,8 @@ def _merged(known: Sample, found: Sample) -> Sample:
     return replace(found, key=known.key, items=tuple(items))
 
 
-def _entry(result: ShardResult) -> dict[str, Any]:
+def ledger_entry(result: ShardResult) -> dict[str, Any]:
+    """What the ledger says of a shard that was written."""
     return {
         "files": [asdict(f) for f in result.files],
         "samples": result.samples,

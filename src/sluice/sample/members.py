@@ -56,6 +56,10 @@ _TYPES: dict[Modality, dict[str, str]] = {
         "wmv": "video/x-ms-wmv",
         "flv": "video/x-flv",
         "3gp": "video/3gpp",
+        "asf": "video/x-ms-asf",
+        "ts": "video/mp2t",
+        "mts": "video/mp2t",
+        "m2ts": "video/mp2t",
     },
     "audio": {
         "mp3": "audio/mpeg",

@@ -19,6 +19,8 @@ _MOTION = {
     "per_patch_min_256": "video_motion_vector_patch_min",
 }
 _AESTHETICS = ("video_aesthetics_min", "video_aesthetics_mean", "video_aesthetics")
+_OF_THE_SOURCE = ("source_video", "duration_span", "width_source", "height_source", "framerate_source")
+_OF_THE_CUT = ("id", "key", "parent", "mode", "fallback_reason", "first_pts", "last_pts", "copied_frames")
 _KEEPS = ("prompt", "prompt_tokens", "completion_tokens", "annotation_version")
 
 
@@ -66,6 +68,7 @@ def metadata(
     captions = windows(sample.items)
     motion = {ours: measures[field] for ours, field in _MOTION.items() if measures.get(field) is not None}
     aesthetics = next((measures[n] for n in _AESTHETICS if measures.get(n) is not None), None)
+    before = _before(name, clip, known)
     found = {
         "span_uuid": name,
         "source_video": source_video(sample),
@@ -73,6 +76,7 @@ def metadata(
         "width_source": clip.source.width_px,
         "height_source": clip.source.height_px,
         "framerate_source": clip.source.fps,
+        **{name: before[name] for name in _OF_THE_SOURCE if name in before},
         "clip_location": place,
         "width": clip.width_px,
         "height": clip.height_px,
@@ -85,25 +89,45 @@ def metadata(
         "windows": captions,
         "valid": True,
         "has_caption": bool(captions),
-        FIELDS_KEY: {
-            "id": sample.id,
-            "key": sample.key,
-            "parent": sample.parent,
-            "fate": "kept",
-            "content_hash": digest,
-            "mode": clip.mode_used,
-            "fallback_reason": clip.fallback_reason,
-            "first_pts": clip.first_pts,
-            "last_pts": clip.last_pts,
-            "duration_s": clip.duration_s,
-            "copied_frames": clip.copied_frame_count,
-            "pixel_format": clip.pixel_format,
-            "audio_codec": clip.audio_codec,
-            "fields": {n: json_value(v) for n, v in {**sample.fields, **measures}.items()},
-        },
+        FIELDS_KEY: _ours(sample, clip, digest, measures, before),
     }
     merged: dict[str, Any] = json_value({**known, **found})
     return merged
+
+
+def _before(name: str, clip: ClipFile, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was told of the clip where it comes from a tree of clips and keeps its bytes: how it was cut stays true."""
+    return known if clip.path is None and known.get("span_uuid") == name else {}
+
+
+def _ours(
+    sample: Sample, clip: ClipFile, digest: str, measures: Mapping[str, Any], before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the peers' names have no place for."""
+    told = before.get(FIELDS_KEY)
+    earlier: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+    fields = earlier.get("fields")
+    own = {n: v for n, v in sample.fields.items() if n not in before}
+    found = {
+        "id": sample.id,
+        "key": sample.key,
+        "parent": sample.parent,
+        "fate": "kept",
+        "content_hash": digest,
+        "mode": clip.mode_used,
+        "fallback_reason": clip.fallback_reason,
+        "first_pts": clip.first_pts,
+        "last_pts": clip.last_pts,
+        "duration_s": clip.duration_s,
+        "copied_frames": clip.copied_frame_count,
+        "pixel_format": clip.pixel_format,
+        "audio_codec": clip.audio_codec,
+        "fields": {
+            **(fields if isinstance(fields, Mapping) else {}),
+            **{n: json_value(v) for n, v in {**own, **measures}.items()},
+        },
+    }
+    return {**found, **{name: earlier[name] for name in _OF_THE_CUT if name in earlier}}
 
 
 def source_video(sample: Sample) -> str:

@@ -26,8 +26,8 @@ from sluice.sample import Item, Media, Sample
 from sluice.sample.fields import Fields, types_of
 from sluice.sample.members import extension_for
 from sluice.storage import Location
-from sluice.writers.bodies import Body, Intake, bodies
-from sluice.writers.clip_metadata import document, is_window, metadata, source_video, windows
+from sluice.writers.bodies import FIELDS_KEY, Body, Intake, bodies
+from sluice.writers.clip_metadata import document, is_window, metadata, windows
 from sluice.writers.clip_tables import embedding_files, finish_tables, rows_path
 from sluice.writers.columns import beside, check_embeddings, json_rows, measures
 from sluice.writers.files import hashed, put, put_table
@@ -175,10 +175,14 @@ class ClipsWriter:
         sides += [put(self.output, f"previews/{name}/{start}_{end}.webp", d) for (start, end), d in looks]
         row_told = {
             **{name: getattr(clip, name) for name in _TOLD if hasattr(clip, name)},
+            **{name: told[FIELDS_KEY][name] for name in ("first_pts", "last_pts", "fallback_reason")},
+            "mode_used": told[FIELDS_KEY]["mode"],
+            "start_s": told["duration_span"][0],
+            "end_s": told["duration_span"][1],
             "clip": place,
             "meta": meta.path,
             "hash": video.hash,
-            "source_video": source_video(sample),
+            "source_video": told["source_video"],
             "has_caption": told["has_caption"],
         }
         return [video, *sides, meta], row_told
@@ -234,8 +238,14 @@ def _wanted(position: int, sample: Sample | None) -> _Wanted:
     videos = [item for item in sample.items if item.modality == "video"]
     if len(videos) != 1 or videos[0].media is None:
         raise ReadError("no video" if not videos else "several videos" if len(videos) > 1 else "no bytes")
-    told = sample.fields.get("span_uuid")
+    told = sample.fields.get("span_uuid") or _told_name(sample)
     return _Wanted(position, sample, sample.key if told == sample.key else sample.id, videos[0])
+
+
+def _told_name(sample: Sample) -> Any:
+    """What the metadata beside a clip calls it, where it has some."""
+    known = tuple(item for item in sample.items if item.modality == "metadata" and item.name == "json")
+    return _known_metadata(bodies(replace(sample, items=known))).get("span_uuid")
 
 
 def _source_key(media: Media) -> tuple[object, ...]:
