@@ -68,8 +68,9 @@ def command(
     """Write the same samples in another format.
 
     DST becomes a folder of shards. Bytes, keys and sidecars stay as they are. Formats: webdataset, folder, parquet,
-    jsonl, and of documents interleaved-webdataset, interleaved-parquet, obelics, llava and data-juicer; html and warc
-    are read only. Exit code 1 when samples could not be converted, with the list.
+    jsonl; of documents interleaved-webdataset, interleaved-parquet, obelics, llava and data-juicer; of clips clips,
+    video-shards and video-finetuning. html and warc are read only. Exit code 1 when samples could not be converted,
+    with the list.
     """
     from sluice.run.convert import convert
     from sluice.run.memory import reuse_memory

@@ -135,7 +135,10 @@ class ClipsWriter:
         return ShardResult(tuple(files), len(intake.kept), intake.failed)
 
     def finish(self, shards: Sequence[Mapping[str, Any]]) -> tuple[ShardFile, ...]:
-        """`clips.parquet` of all shards' rows, and `summary.json`."""
+        """`clips.parquet` of all shards' rows, and `summary.json`; what killed writers left is put away."""
+        if self.output.is_local:
+            for folder in self.output.path.glob(_ROOM.format("*")):
+                shutil.rmtree(folder, ignore_errors=True)
         return finish_tables(self.output, shards)
 
     def _cut(self, group: list[_Wanted], folder: Path) -> Iterator[tuple[_Wanted, ClipFile | ClipFailure]]:
@@ -252,6 +255,9 @@ def _source_key(media: Media) -> tuple[object, ...]:
     return media.uri, media.offset, media.size, None if media.data is None else id(media.data)
 
 
+_ROOM = ".clips-{}.tmp"
+
+
 @contextmanager
 def _room(output: Location, index: int) -> Iterator[Path]:
     """A folder for unfinished clips: beside the output, where the room for them is, and emptied when begun anew."""
@@ -259,7 +265,7 @@ def _room(output: Location, index: int) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="sluice-clips-") as name:
             yield Path(name)
         return
-    folder = output.path / f".clips-{index:05d}.tmp"
+    folder = output.path / _ROOM.format(f"{index:05d}")
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
