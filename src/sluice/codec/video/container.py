@@ -211,17 +211,20 @@ def _audio(container: InputContainer, video: VideoStream | None) -> AudioStream 
     return cast("AudioStream | None", found)
 
 
-@contextmanager
-def located() -> Iterator[None]:
+class located:  # noqa: N801 - reads as a word where it is used; a class, as it is entered for every packet
     """Turns what FFmpeg says into UnreadableError."""
-    import av.error
 
-    try:
-        yield
-    except av.error.EOFError as error:
-        raise UnreadableError("truncated", _said(error)) from error
-    except av.error.FFmpegError as error:
-        raise UnreadableError("corrupt", _said(error)) from error
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        import av.error
+
+        if isinstance(error, av.error.EOFError):
+            raise UnreadableError("truncated", _said(error)) from error
+        if isinstance(error, av.error.FFmpegError):
+            raise UnreadableError("corrupt", _said(error)) from error
 
 
 def _said(error: Any) -> str:

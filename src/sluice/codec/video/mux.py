@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,8 @@ class ClipMuxer:
         self.fallback_reason: str | None = None
         self._source = passage.facts
         self.time_base, self._first_pts = passage.time_base, passage.first_pts
-        with writing(path):
+        self._writing = writing(path)
+        with self._writing:
             # Without `bitexact` the version of FFmpeg would stand in the file.
             self.container = av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"})
         self.video: Any = None
@@ -51,6 +51,7 @@ class ClipMuxer:
         self._early: list[Packet | AudioFrame] = []
         self._shown = array("q")
         self._last: tuple[int, int] = (0, 0)
+        self._first_dts: int | None = None
         self.copied_frames = 0
 
     def begin(self, origin: int) -> None:
@@ -88,20 +89,25 @@ class ClipMuxer:
         self._last = max(self._last, (pts, duration))
 
     def take_picture(self, packet: Packet) -> None:
-        """A coded picture of the video stream, with times of the clip."""
-        assert packet.pts is not None
-        pts = round(packet.pts * packet.time_base / self.time_base)
+        """A coded picture of the video stream, in order of decoding; times are the clip's, in ticks of the source."""
+        pts, dts = packet.pts, packet.dts
+        assert pts is not None
+        assert dts is not None
+        if self._first_dts is None:
+            self._first_dts = dts
         self._shown.append(pts)
-        if pts == self._last[0]:
-            packet.duration = round(self._last[1] * self.time_base / packet.time_base)
+        # MP4 keeps when each picture is decoded; the duration of the last one says how long the clip is shown, and
+        # any may be the last.
+        packet.duration = max(0, sum(self._last) - (dts - self._first_dts))
         packet.stream = self.video
-        self._write((packet,))
+        with self._writing:
+            self.container.mux_one(packet)
         if self._early:
             self._take_early()
 
-    def _write(self, packets: Iterator[Packet] | tuple[Packet, ...]) -> None:
+    def _write(self, packets: Iterator[Packet]) -> None:
         for packet in packets:
-            with writing(self.path):
+            with self._writing:
                 self.container.mux_one(packet)
 
     def finish(self) -> ClipFile:
@@ -110,7 +116,7 @@ class ClipMuxer:
             raise UnreadableError("no frames", "no frame of the source lies in the span")
         if self.sound is not None:
             self._write(self.sound.finish())
-        with writing(self.path):
+        with self._writing:
             self.container.close()
         found = self._checked()
         last_pts, duration = self._last
@@ -174,20 +180,24 @@ def _same(what: str, found: object, wanted: object) -> None:
         raise UnreadableError(f"wrong {what}", f"the file has {found}, but {wanted} went into it"[:300])
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
+class writing:  # noqa: N801 - reads as a word where it is used; a class, as it is entered for every packet
     """Turns what FFmpeg says while writing: a full or failing disk ends the run, anything else fails the clip."""
-    from av.error import FFmpegError
 
-    try:
-        yield
-    except SampleError:
-        raise
-    except FFmpegError as error:
-        if error.errno in _DISK:
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, SampleError):
+            return
+        from av.error import FFmpegError
+
+        if isinstance(error, FFmpegError) and error.errno in _DISK:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             what = "no space left on the device" if full else str(error)
-            raise StorageError(what, where=str(path), fix="free some space and run again") from error
-        raise UnreadableError("cannot be written", str(error)) from error
-    except ValueError as error:
-        raise UnreadableError("cannot be written", str(error)) from error
+            raise StorageError(what, where=str(self._path), fix="free some space and run again") from error
+        if isinstance(error, FFmpegError | ValueError):
+            raise UnreadableError("cannot be written", str(error)) from error

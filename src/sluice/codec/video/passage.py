@@ -38,6 +38,7 @@ class Passage:
         self.video: Any = source.pictures()
         self.audio: Any = source.audio if source.audio is not None and source.audio.codec_context else None
         self.first_pts = first_pts
+        self._decoding_times = source.has_decoding_times_only
         self.time_base: Fraction = self.video.time_base or Fraction(1)
         context = self.video.codec_context
         context.thread_count, context.thread_type = decoder_threads(), "AUTO"
@@ -83,7 +84,7 @@ class Passage:
 
     def _timed(self, packet: Packet) -> Packet:
         """Where the container has no times of presentation, what it has is one only if nothing is reordered."""
-        if self.source.has_decoding_times_only and packet.stream_index == self.video.index:
+        if self._decoding_times and packet.stream_index == self.video.index:
             packet.pts = None if self.video.codec_context.reorder_depth else packet.dts
         return packet
 

@@ -11,6 +11,7 @@ from sluice.codec.video.passage import order
 from sluice.errors import SampleError, UnreadableError
 
 if TYPE_CHECKING:
+    from sluice.codec.video.mux import ClipMuxer
     from sluice.codec.video.passage import Packet
 
 MP4_CODECS = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
@@ -101,6 +102,8 @@ class Copying(Cutting):
         return self.passage.in_video_ticks(sound, (sound.pts or 0) + (sound.duration or 0))
 
     def _begin_with_group(self, pts: int) -> None:
+        if not self.waiting:
+            return
         before = len(self.active)
         self.begin(pts)
         for clip in self.active[before:]:
@@ -160,15 +163,16 @@ class Copying(Cutting):
         self.passage.work.packets_copied += 1
 
 
-def copy_packet(muxer: Any, packet: Packet) -> None:
+def copy_packet(muxer: ClipMuxer, packet: Packet) -> None:
     """Put a packet of the source, bit for bit, into a clip."""
     import av
 
+    assert muxer.origin is not None
+    pts, duration = (packet.pts or 0) - muxer.origin, packet.duration or 0
     copy: Packet = av.Packet(packet)  # type: ignore[arg-type]  # shares its bytes
-    copy.time_base = packet.time_base
-    copy.pts, copy.dts = packet.pts - muxer.origin, order(packet) - muxer.origin
-    copy.duration = packet.duration
+    copy.time_base = muxer.time_base
+    copy.pts, copy.dts = pts, (order(packet) or 0) - muxer.origin
     copy.is_keyframe = packet.is_keyframe
-    muxer.note_duration(copy.pts, packet.duration or 0)
+    muxer.note_duration(pts, duration)
     muxer.copied_frames += 1
     muxer.take_picture(copy)
