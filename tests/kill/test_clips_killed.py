@@ -114,7 +114,7 @@ def test_a_full_disk_is_an_error_and_no_clip_is_there_in_part(
     source: Path, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
     command = command_in(tmp_path, source)
-    limited = replace(command, prefix=limit_files(30_000))
+    limited = replace(command, prefix=limit_files(12_000))
     driver = limited.start()
     out, err = driver.communicate(timeout=60)
     message = json.loads(out)

@@ -51,8 +51,8 @@ class ClipMuxer:
         self._early: list[Packet | AudioFrame] = []
         self._shown = array("q")
         self._last: tuple[int, int] = (0, 0)
-        self._ahead: list[Packet] = []
-        self._start = 0
+        self._first_dts: int | None = None
+        self._decoding = 0
         self.copied_frames = 0
 
     def begin(self, origin: int) -> None:
@@ -91,30 +91,21 @@ class ClipMuxer:
 
     def take_picture(self, packet: Packet) -> None:
         """A coded picture of the video stream, in order of decoding; times are the clip's, in ticks of the source."""
-        assert packet.pts is not None
-        self._shown.append(packet.pts)
-        self._ahead.append(packet)
-        if packet.dts is None or packet.dts >= 0:
-            self._mux_ahead()
+        pts, dts = packet.pts, packet.dts
+        assert pts is not None
+        assert dts is not None
+        if self._first_dts is None:
+            self._first_dts = dts
+        self._shown.append(pts)
+        # MP4 keeps when each picture is decoded; the duration of the last one says how long the clip is shown, and
+        # any may be the last.
+        self._decoding = dts - self._first_dts
+        packet.duration = max(0, sum(self._last) - self._decoding)
+        packet.stream = self.video
+        with self._writing:
+            self.container.mux_one(packet)
         if self._early:
             self._take_early()
-
-    def _mux_ahead(self) -> None:
-        """Mux the picture that is decoded at 0 or later, and before it those that are decoded ahead of the first shown.
-
-        MP4 keeps when each picture is decoded, and only the duration of the last one says how long the clip is shown;
-        any may be the last. Pictures ahead are a tick apart, so that time is left for it however the rate changes.
-        """
-        ahead, self._ahead = self._ahead, []
-        count = len(ahead) - (ahead[-1].dts is None or ahead[-1].dts >= 0)
-        for number, packet in enumerate(ahead):
-            if number < count:
-                packet.dts = number - count
-            self._start = min(self._start, packet.dts or 0)
-            packet.duration = max(0, sum(self._last) - ((packet.dts or 0) - self._start))
-            packet.stream = self.video
-            with self._writing:
-                self.container.mux_one(packet)
 
     def _write(self, packets: Iterator[Packet]) -> None:
         for packet in packets:
@@ -125,8 +116,6 @@ class ClipMuxer:
         """Close the file and compare it with what went into it. `SampleError` where it is not what it should be."""
         if not self._shown or self.origin is None:
             raise UnreadableError("no frames", "no frame of the source lies in the span")
-        if self._ahead:
-            self._mux_ahead()
         if self.sound is not None:
             self._write(self.sound.finish())
         with self._writing:
@@ -164,10 +153,10 @@ class ClipMuxer:
             video = container.streams.video[0]
             _same("frame count", video.frames, len(self._shown))
             _same("resolution", (video.width, video.height), self.size)
-            last_pts, last_duration = self._last
-            wanted = (last_pts + last_duration) * self.time_base
+            # Where pictures come faster at the end than at the start, decoding takes longer than what is shown.
+            wanted = max(sum(self._last), self._decoding) * self.time_base
             told = (video.duration or 0) * (video.time_base or 0)
-            if abs(told - wanted) > max(last_duration, 1) * self.time_base:
+            if abs(told - wanted) > max(self._last[1], 1) * self.time_base:
                 raise UnreadableError(
                     "wrong duration", f"{float(told)} s in the file, {float(wanted)} s written"
                 )
@@ -176,7 +165,7 @@ class ClipMuxer:
                 ticks = sorted(round((p.pts or 0) * p.time_base / self.time_base) for p in packets)
                 _same("times of the frames", ticks, sorted(self._shown))
             context = video.codec_context
-            seconds = float(wanted)
+            seconds = float(sum(self._last) * self.time_base)
             return {
                 "video_codec": context.codec.canonical_name,
                 "pixel_format": context.pix_fmt or "",
