@@ -52,7 +52,6 @@ class ClipMuxer:
         self._shown = array("q")
         self._last: tuple[int, int] = (0, 0)
         self._first_dts: int | None = None
-        self._decoding = 0
         self.copied_frames = 0
 
     def begin(self, origin: int) -> None:
@@ -99,8 +98,7 @@ class ClipMuxer:
         self._shown.append(pts)
         # MP4 keeps when each picture is decoded; the duration of the last one says how long the clip is shown, and
         # any may be the last.
-        self._decoding = dts - self._first_dts
-        packet.duration = max(0, sum(self._last) - self._decoding)
+        packet.duration = max(0, sum(self._last) - (dts - self._first_dts))
         packet.stream = self.video
         with self._writing:
             self.container.mux_one(packet)
@@ -153,10 +151,11 @@ class ClipMuxer:
             video = container.streams.video[0]
             _same("frame count", video.frames, len(self._shown))
             _same("resolution", (video.width, video.height), self.size)
-            # Where pictures come faster at the end than at the start, decoding takes longer than what is shown.
-            wanted = max(sum(self._last), self._decoding) * self.time_base
+            wanted = sum(self._last) * self.time_base
             told = (video.duration or 0) * (video.time_base or 0)
-            if abs(told - wanted) > max(self._last[1], 1) * self.time_base:
+            # A track is as long as it is decoded: where the rate changes, by the lead of decoding more or less.
+            lead = -min(0, self._first_dts or 0)
+            if abs(told - wanted) > max(self._last[1], lead, 1) * self.time_base:
                 raise UnreadableError(
                     "wrong duration", f"{float(told)} s in the file, {float(wanted)} s written"
                 )
@@ -165,7 +164,7 @@ class ClipMuxer:
                 ticks = sorted(round((p.pts or 0) * p.time_base / self.time_base) for p in packets)
                 _same("times of the frames", ticks, sorted(self._shown))
             context = video.codec_context
-            seconds = float(sum(self._last) * self.time_base)
+            seconds = float(wanted)
             return {
                 "video_codec": context.codec.canonical_name,
                 "pixel_format": context.pix_fmt or "",
