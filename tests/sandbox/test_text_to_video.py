@@ -79,7 +79,7 @@ def test_generation_of_a_model_that_knows_the_video_gives_it() -> None:
 
 
 def test_stacks_of_frames_are_videos_too(shapes: Path, tmp_path: Path) -> None:
-    clip = read_captioned(shapes / "train", SHAPE.form).first(1)
+    clip = read_captioned(shapes / "train", SHAPE.form, most=1)
     for k, frame in enumerate(clip.pixels[0]):
         (tmp_path / f"a.{k:03d}.png").write_bytes(encode(frame, "png"))
     (tmp_path / "a.txt").write_text("a shape moves")

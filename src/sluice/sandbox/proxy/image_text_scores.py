@@ -32,7 +32,7 @@ def image_text_scores(
     10) of the captions that it writes by always taking the likeliest word.
     """
     model, form = load_image_text(folder, device)
-    data = read_captioned(held_out, form, least=2).first(pairs)
+    data = read_captioned(held_out, form, least=2, most=pairs)
     with repeatable(0, threads), torch.inference_mode():
         answers = [_answers(model, *batch) for batch in _batches(data, device)]
     shown, read, surprise, written = (np.concatenate(found) for found in zip(*answers, strict=True))

@@ -30,7 +30,7 @@ def text_to_video_scores(
     mean of `denoising_errors` of the true videos.
     """
     model, form = load_text_to_video(folder, device)
-    data = read_captioned(held_out, form, least=2).first(videos)
+    data = read_captioned(held_out, form, least=2, most=videos)
     noise = torch.Generator(device=device).manual_seed(seed)
     with repeatable(seed, threads), torch.inference_mode():
         made = torch.cat([generate(model, words, form, noise) for _, words in _batches(data, device)])

@@ -1,4 +1,4 @@
-"""Trains the built-in model of pictures and captions: minutes on a CPU, seconds on a GPU."""
+"""Trains the built-in model of pictures and captions, in this process, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sluice.sandbox.train.protocol import DataFormat, Trained
 class image_text:  # noqa: N801 - its name in a workflow
     """A small contrastive model and captioner in one, from scratch (a small CoCa, Yu and others 2022).
 
-    `preset` is `smoke` (pictures of 24 px, a few CPU-seconds) or `small` (64 px); `steps`, `batch_size` and
+    `preset` is `smoke` (pictures of 24 px, 5 CPU-seconds) or `small` (32 px, 16 CPU-minutes); `steps`, `batch_size` and
     `learning_rate` take the place of its own. On a CPU equal data and seeds give equal models.
     """
 

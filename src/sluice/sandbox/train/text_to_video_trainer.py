@@ -1,4 +1,4 @@
-"""Trains the built-in model that makes videos of captions: minutes on a CPU, seconds on a GPU."""
+"""Trains the built-in model that makes videos of captions, in this process, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sluice.sandbox.train.protocol import DataFormat, Trained
 class text_to_video:  # noqa: N801 - its name in a workflow
     """A small diffusion transformer in pixels, from scratch (a DiT, Peebles and Xie 2023, by flow matching).
 
-    `preset` is `smoke` (8 frames of 16 px, a few CPU-seconds) or `small` (8 frames of 32 px, for a GPU); `steps`,
+    `preset` is `smoke` (8 frames of 16 px, 8 CPU-seconds) or `small` (8 frames of 32 px, 16 CPU-minutes); `steps`,
     `batch_size` and `learning_rate` take the place of its own. On a CPU equal data and seeds give equal models.
     """
 
