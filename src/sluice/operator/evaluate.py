@@ -104,7 +104,8 @@ class Program:
             samples, rows or range(len(samples)), beat if beat is not None else [0, 0, 0], len(self.steps)
         )
         run.shares_texts = self._shares_texts
-        alive.follow(run.beat)
+        if beat is not None:  # else what waits here speaks through the beat of whoever called
+            alive.follow(beat)
         made = {mark_of(instance): values for instance, values in (given or {}).items()}
         for scope in self._scopes:
             made |= scope.measured(samples, made, run)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from time import monotonic_ns
 
+from sluice.operator import alive
 from sluice.operator.splitting import Family
 from sluice.plan import Unit
 from sluice.readers import Reader
@@ -32,6 +33,7 @@ class Following:
     def begins(self, number: int) -> None:
         """Tell the beat: this parent is to blame for what happens until its end."""
         self._beat[ROW], self._beat[STEP], self._beat[SINCE] = PARENT_ROWS + number, -1, monotonic_ns()
+        alive.follow(self._beat)  # a long video is decoded while it is split
 
     def ended(self, number: int, family: Family) -> None:
         """Keep what became of a parent."""
