@@ -33,7 +33,7 @@ def clips(draw: st.DrawFn) -> tuple[np.ndarray, list[tuple[int, int, int | None]
     return vectors, sizes, float(np.cos(np.deg2rad(draw(st.integers(0, 20)) + 0.5)))
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(clips())
 def test_no_kept_pair_is_near_and_every_dropped_clip_has_a_kept_better_one(
     case: tuple[np.ndarray, list[tuple[int, int, int | None]], float],

@@ -41,9 +41,9 @@ def test_a_full_scale_sine_in_one_channel_has_minus_3_01_lufs() -> None:
     assert found(sounding(both, length_s=4, layout="stereo"), LOUDNESS) == pytest.approx(-23, abs=0.1)
 
 
-@pytest.mark.parametrize("levels", [(-36, -23, -36), (-72, -36, -23, -36, -72)])
-def test_quiet_parts_are_gated(levels: tuple[float, ...]) -> None:
-    """EBU Tech 3341, tests 3 and 4, of which the loud part alone counts; shortened."""
+def test_quiet_parts_are_gated() -> None:
+    """EBU Tech 3341, test 4, of which the loud part alone counts; shortened."""
+    levels = (-72, -36, -23, -36, -72)
     parts = [sine(1000, 20 if level == -23 else 3, level) for level in levels]
     tone = np.repeat(np.concatenate(parts), 2, axis=1)
     data = sounding(tone, length_s=len(tone) / RATE, layout="stereo")

@@ -19,7 +19,7 @@ _DIGITS = 4  # a tenth of a pixel of the 960 that the detector sees
 def video_text_boxes(
     image_text_boxes: Annotated[list[TextBoxes | None], Frames(fps=2)],
 ) -> Annotated[str, Field()]:
-    """The boxes of all lines of text in a clip's frames, as JSON, so that what is asked of them needs no detector.
+    """The boxes of all lines of text in a clip's frames, as JSON: what other operators on text judge, to be stored.
 
     A list with a list for each frame that was looked at (two a second), which has for each line of text its four
     corners [x, y] as shares of width and height: `[[[[0.1, 0.8], [0.9, 0.8], [0.9, 0.9], [0.1, 0.9]]], []]` are one
