@@ -60,10 +60,6 @@ _TYPES: dict[Modality, dict[str, str]] = {
         "asf": "video/x-ms-asf",
         "flv": "video/x-flv",
         "3gp": "video/3gpp",
-        "asf": "video/x-ms-asf",
-        "ts": "video/mp2t",
-        "mts": "video/mp2t",
-        "m2ts": "video/mp2t",
     },
     "audio": {
         "mp3": "audio/mpeg",
