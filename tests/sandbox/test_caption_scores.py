@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from sluice.sandbox.proxy.caption_scores import bleu, cider
+from sluice.sandbox.proxy.presets import IMAGE_TEXT
 from sluice.sandbox.proxy.retrieval import recall, same_rows
+from sluice.sandbox.proxy.shapes import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES
 from sluice.sandbox.proxy.words import END, PAD, START, numbered, said
 
 WRITTEN = [
@@ -68,3 +70,10 @@ def test_captions_become_numbers_and_end() -> None:
     assert short[3:].tolist() == [END] + [PAD] * 6
     assert said(short) == short[1:3].tolist()
     assert 0 < numbered("word " * 50, 600, 10)[9] == END
+
+
+def test_no_two_words_of_captioned_shapes_have_one_number() -> None:
+    said_of_shapes = [*COLOURS, *GROUNDS, *SIZES, *PLACES, *MOTIONS, *SHAPES, "a at the on ground"]
+    words = sorted({word for words in said_of_shapes for word in words.split()})
+    row = numbered(" ".join(words), IMAGE_TEXT["smoke"].shape.form.vocabulary, len(words) + 2)
+    assert len(words) == len(set(said(row))) == 35

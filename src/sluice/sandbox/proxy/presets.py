@@ -78,6 +78,7 @@ class Preset(Generic[Shape]):
         return replace(self, plan=plan)
 
 
+# With 600 numbers, none of the words of captioned shapes share one.
 IMAGE_TEXT: dict[PresetName, Preset[ImageTextShape]] = {
     "smoke": Preset(
         ImageTextShape(
