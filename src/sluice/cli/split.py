@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import click
 
@@ -23,6 +24,12 @@ _MODES = ("transcode", "smart", "copy")
     show_default=True,
     help="One clip a shot, or pieces of equal length.",
 )
+@click.option(
+    "--detector",
+    type=click.Choice(["content", "transnetv2"]),
+    help="What finds shots: differences of frames (default), or a network.",
+)
+@click.option("--weights", metavar="MODEL", help="Path or name of TransNetV2's weights.")
 @click.option("--length", type=float, metavar="S", help="Seconds of a piece, with --by stride (default: 10).")
 @click.option("--min-length", type=float, metavar="S", help="Leave shorter clips out (default: 2).")
 @click.option("--min-frames", type=int, metavar="N", help="Leave clips of fewer frames out (default: 48).")
@@ -46,6 +53,8 @@ def command(
     source: str,
     output: str,
     by: str,
+    detector: str | None,
+    weights: str | None,
     length: float | None,
     min_length: float | None,
     min_frames: int | None,
@@ -79,6 +88,8 @@ def command(
     from sluice.run import run
 
     of_shots = {
+        "detector": detector,
+        "weights": weights,
         "min_length_s": min_length,
         "min_frames": min_frames,
         "max_length_s": max_length,
@@ -108,7 +119,7 @@ def command(
     finish(summary, as_json)
 
 
-def _refuse_others(by: str, theirs: dict[str, float | None], ours: dict[str, float | None]) -> None:
+def _refuse_others(by: str, theirs: Mapping[str, object], ours: Mapping[str, object]) -> None:
     """Refuse options that mean nothing for this way of splitting."""
     wrong = [name for name, value in theirs.items() if value is not None and name not in ours]
     if wrong:
