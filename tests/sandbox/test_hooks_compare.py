@@ -109,7 +109,7 @@ def test_the_plan_tells_what_could_be_found() -> None:
     job = Job("compare", Path("/x/jobs/c/files"))
     (note,) = outlook(job, {"scores": table()}, settings).notes
     assert note.startswith(
-        "8 seeds, 2 arms, 1 metrics: at 0.05 / 2 a paired t-test finds, with 80 % power, a true"
+        "8 seeds, 2 arms, 1 metric: at 0.05 / 2 a paired t-test finds, with 80 % power, a true"
     )
     (note,) = outlook(job, {"scores": table(seeds=1)}, settings).notes
     assert "nothing: two seeds are the least" in note

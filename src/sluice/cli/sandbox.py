@@ -97,9 +97,11 @@ def _plan(workflow: Workflow, folder: Path, found: list[Ahead], as_json: bool) -
     say()
     hours, gpus, cost = (_sum(found, name) for name in ("seconds_left", "gpu_hours_left", "cost_left"))
     unknown = [a.job.name for a in found if a.outlook.runs != 1 and a.seconds_left is None]
-    say(f"together at least {_time(hours or 0.0)}, {gpus or 0.0:,.1f} GPU hours{_price(cost)}")
+    if hours:
+        say(f"together at least {_time(hours)}, {gpus or 0.0:,.1f} GPU hours{_price(cost)}")
     if unknown:
-        say(f"how long a run of {', '.join(unknown)} takes is not known before the first has ended")
+        names = " and of ".join(unknown)
+        say(f"how long a run of {names} takes is not known before the first has ended")
     for ahead in found:
         for note in ahead.outlook.notes:
             say(f"{ahead.job.name}: {note}")

@@ -47,7 +47,7 @@ def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) ->
     if not family:
         return Outlook()
     alpha = settings["alpha"] / family
-    told = f"{len(seeds)} seeds, {len(arms)} arms, {len(metrics)} metrics"
+    told = f"{len(seeds)} seeds, {len(arms)} arms, {len(metrics)} metric{'s' * (len(metrics) != 1)}"
     try:
         effect = detectable_effect(len(seeds), 1.0, alpha)
         found = f"a true difference of {effect:.2g} SD" if effect else "nothing: two seeds are the least"
