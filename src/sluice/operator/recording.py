@@ -118,7 +118,7 @@ class _Recorder:
     def _add(self, time_s: float, row: Any) -> None:
         if row is None:
             return
-        values = row if len(self._outputs) > 1 or isinstance(row, tuple) else (row,)
+        values = row if isinstance(row, tuple) else (row,)
         stored = [
             None if value is None else storable(value, output)
             for value, output in zip(values, self._outputs, strict=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ from made_videos import made, turned
 from sluice.codec.video import decode
 from sluice.operator import registry, tracks
 from sluice.operator.mapping import MapperChain
+from sluice.recipe.load import loads
+from sluice.run import run
 from sluice.sample import Item, Media, Note, Sample
 from video_measures import measured
 
@@ -101,3 +105,20 @@ def test_a_crop_is_cut_further_and_never_to_nothing() -> None:
     slit, notes = cropped(Media(data=made(framed((40, 0, 40, 0)), options={"crf": "10"})))
     assert slit.crop is None
     assert [(n.kind, n.reason) for n in notes] == [("declined", "video_crop_bars: crop too small")]
+
+
+SPLIT = "  - split: {video_split_stride: {length_s: 2, min_length_s: 0.5}}\n"
+CROP = "  - map: video_crop_bars\n"
+
+
+@pytest.mark.parametrize("steps", [SPLIT + CROP, CROP + SPLIT], ids=["clips", "sources"])
+def test_clips_are_cropped_where_they_are_written(tmp_path: Path, steps: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.mp4").write_bytes(made(framed((16, 0, 16, 0), 75), options={"crf": "10"}))
+    write = f"write: {{path: {tmp_path}/out, format: clips}}\n"
+    run(loads(f"source: {{path: {tmp_path}/in}}\nsteps:\n{steps}{write}"), workers=0, quiet=True)
+    clips = pq.read_table(tmp_path / "out/clips.parquet").to_pylist()
+    assert [(c["width_px"], c["height_px"], c["frame_count"]) for c in clips] == [
+        (192, 96, 50),
+        (192, 96, 25),
+    ]

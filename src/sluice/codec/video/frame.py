@@ -56,23 +56,26 @@ class Scalers:
                 height=height,
                 format=pixel_format,
                 src_colorspace=guessed,
-                interpolation=_way(image, same, grows),
+                interpolation=_way(same and image.format.components[0].bits == 8, grows),
                 dst_colorspace=guessed if grey else None,
-                src_color_range="JPEG" if grey else None,  # luma is scaled as it is, its range expanded after
-                dst_color_range="JPEG" if grey else None,
+                src_color_range=_FULL_RANGE
+                if grey
+                else None,  # luma is scaled as it is, its range expanded after
+                dst_color_range=_FULL_RANGE if grey else None,
                 threads=1,
             )
         return np.asarray(made.to_ndarray(), np.uint8)
 
 
-def _way(image: VideoFrame, same: bool, grows: bool) -> Any:
-    """How to scale: at the same size FFmpeg's fast path, within 3 levels for 8 bits; smaller by area, exactly.
+@cache
+def _way(is_same: bool, grows: bool) -> Any:
+    """How to scale: 8 bits at the same size by FFmpeg's fast path, within 3 levels; smaller by area, exactly.
 
     Without `_WHOLE_CHROMA` neighbours would share chroma, which at small sizes is another part of the picture.
     """
     from av.video.reformatter import Interpolation
 
-    if same and image.format.components[0].bits == 8:
+    if is_same:
         return Interpolation.BILINEAR
     return (Interpolation.BILINEAR if grows else Interpolation.AREA) | _WHOLE_CHROMA
 
