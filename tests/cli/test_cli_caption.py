@@ -28,6 +28,7 @@ def told(tree: Path, version: str = "v1") -> dict[str, Any]:
     return {key: json.loads((tree / "metas" / version / f"{key}.json").read_text()) for key in "ab"}
 
 
+@pytest.mark.slow
 def test_it_is_the_ready_recipe(tree: Path, tmp_path: Path, captioner: Captioner) -> None:
     captioner.behave = lambda body, sent: completion(f"A clip of {len(pictures_in(body))} grey frames.")
     options = (
@@ -77,6 +78,7 @@ def test_it_is_the_ready_recipe(tree: Path, tmp_path: Path, captioner: Captioner
     assert b"A clip of 4 grey frames." in tars
 
 
+@pytest.mark.slow
 def test_a_model_on_this_machine_and_a_second_stage(tree: Path, tmp_path: Path, captioner: Captioner) -> None:
     model = tiny_models.blip_captioner(tmp_path / "blip")
     options = (
