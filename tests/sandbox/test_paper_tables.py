@@ -90,6 +90,20 @@ def test_significant_cells_of_the_whole_table_4(paper: ModuleType) -> None:
     assert [(f.tested, f.alone, f.holm, f.bh) for f in found] == [(69, 3, 0, 0), (62, 6, 0, 0)]
 
 
-def test_the_example_runs(paper: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_1_in_our_reports_form_ranks_nothing(paper: ModuleType) -> None:
+    """NSFW-high has the greatest mean of all, and p = 0.072 before any correction."""
+    page = paper.table_1()
+    assert "NSFW" in page
+    assert "+66.4" in page
+    assert "−14.7 to +147" in page
+    assert 'class="verdict better"' not in page
+    assert 'class="rank">1<' not in page
+
+
+def test_the_example_runs(
+    paper: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert paper.main() == 0
+    assert (tmp_path / "paper_table_1.html").stat().st_size > 1_000
     assert "table2, row Gen-2" in capsys.readouterr().out

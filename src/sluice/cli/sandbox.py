@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from sluice.sandbox.workflow.outlook import Ahead
     from sluice.sandbox.workflow.runner import Done
 
-ACTIONS = ("plan", "run")
+ACTIONS = ("plan", "run", "report")
 
 
 @verb(
     "sandbox",
     "sluice sandbox plan examples/sandbox/pools.yaml --output demo/experiment",
     "sluice sandbox run examples/sandbox/pools.yaml --output demo/experiment",
+    "sluice sandbox report examples/sandbox/pools.yaml --output demo/experiment",
 )
 @click.argument("action", type=click.Choice(ACTIONS))
 @click.argument("workflow")
@@ -33,6 +34,7 @@ ACTIONS = ("plan", "run")
     "--restart", is_flag=True, help="Begin anew, also where the workflow changed; what was done is lost."
 )
 @click.option("--retry-failed", is_flag=True, help="Try again what gave no result, and what follows from it.")
+@click.option("--mlflow", metavar="URI", help="With `report`: log it to this MLflow server or folder, too.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
     action: str,
@@ -40,20 +42,24 @@ def command(
     output: str | None,
     restart: bool,
     retry_failed: bool,
+    mlflow: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Run an experiment: which data makes this model better?
 
     WORKFLOW is a YAML file with the phases probe, refine, execute and evaluate, or the name of a ready experiment
-    (`mini-gemini`, …). `plan` tells its jobs, what they
-    would cost and what could be found out, and runs nothing. `run` runs them; killed or interrupted, the same
-    command goes on where it was, and a workflow that changed meanwhile is refused.
+    (`mini-gemini`, …). `plan` tells its jobs, what they would cost and what could be found out, and runs nothing.
+    `run` runs them; killed or interrupted, the same command goes on where it was, and a workflow that changed
+    meanwhile is refused. `report` writes what has been found so far as one HTML page, with its tables as Parquet
+    beside it.
     """
     from sluice.sandbox.workflow.config import load_workflow
 
     wanted = load_workflow(workflow)
     folder = _folder(wanted, output)
+    if action == "report":
+        return _report(folder, mlflow, as_json)
     if action == "plan":
         from sluice.sandbox.workflow.outlook import look_ahead
 
@@ -64,6 +70,20 @@ def command(
     say_so = (lambda text: None) if quiet else warn
     done = run_workflow(wanted, folder, restart=restart, retry_failed=retry_failed, say=say_so)
     return _finish(wanted, done, as_json)
+
+
+def _report(folder: Path, mlflow: str | None, as_json: bool) -> int:
+    from sluice.sandbox.report import log, read, write
+
+    page = write(folder)
+    logged = log(read(folder), page, uri=mlflow) if mlflow else None
+    if as_json:
+        print_json({"report": str(page), "mlflow_runs": logged})
+    else:
+        say(near(str(page)))
+        if logged:
+            say(f"{counted(logged, 'run')} logged to {mlflow}")
+    return 0
 
 
 def _folder(workflow: Workflow, output: str | None) -> Path:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
-from typing import Any
-
 import sluice
 from sluice.storage import Location
 from sluice.view import account, clips, document_picks, documents, gallery, headline, judged, picks
 from sluice.view.comparison import told
 from sluice.view.html import Html, element, join
+from sluice.view.page import document, section
 from sluice.view.source import RunLike, column_types
 from sluice.view.tiles import BUDGET_BYTES, Tiles
 
@@ -28,12 +24,12 @@ def build(run: RunLike) -> str:
     body = join(
         headline.headline(run),
         element("nav", *links, aria_label="sections"),
-        element("main", *(_section(*s) for s in sections)),
+        element("main", *(section(*s) for s in sections)),
         element(
             "footer", f"Made by Sluice {sluice.__version__}. Everything on this page is in the run's files."
         ),
     )
-    return _document(f"{run.name}: curation report", body)
+    return document(f"{run.name}: curation report", body)
 
 
 def write(path: str) -> Location:
@@ -94,28 +90,3 @@ def _parents(run: RunLike) -> tuple[str, str, Html] | None:
         if reasons
     ]
     return "parents", "What could not be split", join(*tables)
-
-
-def _section(anchor: str, title: str, body: Html) -> Html:
-    return element("section", element("h2", title), body, id=anchor)
-
-
-def _document(title: str, body: Html) -> str:
-    css = resources.files("sluice.view").joinpath("assets/report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
-    # Only this style sheet and inlined pictures may load: text that slipped through could not do anything.
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
-    head: list[Any] = [
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        element("style", Html(css)),
-    ]
-    return (
-        "<!doctype html>\n" + element("html", element("head", *head), element("body", body), lang="en") + "\n"
-    )

@@ -41,6 +41,12 @@ class Pool:
         pq.write_table(table, sink, compression="zstd")
         Location(file).write(sink.getvalue().to_pybytes())
 
+    @staticmethod
+    def about(file: Path) -> tuple[dict[str, Any], int]:
+        """The origin of a kept pool and how many samples it has, without reading its ids."""
+        kept = pq.read_metadata(file)
+        return json.loads((kept.metadata or {}).get(_ORIGIN, b"{}")).get("origin", {}), kept.num_rows
+
     @classmethod
     def read(cls, file: Path) -> Pool:
         """The pool that `write` kept there; `StorageError` where the file is none."""

@@ -145,6 +145,11 @@ class Blackboard:
     def __getitem__(self, name: str) -> Any:
         return self._results[name].value
 
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        """A result, or `otherwise` where no job has given it."""
+        found = self._results.get(name)
+        return otherwise if found is None else found.value
+
     def path(self, name: str) -> Path:
         """The file or folder that holds a result."""
         return self._results[name].path
