@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
+import loop_data
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import workflow_hooks
+import yaml
 
 from browser import browser
 from sluice.cli import main
 from sluice.errors import MissingError, UsageError
+from sluice.recipe import load
 from sluice.sandbox.analysis import correlations, distribution
 from sluice.sandbox.experiment import Score
 from sluice.sandbox.recommend import recommend
+from sluice.sandbox.registry import evaluator, trainer
 from sluice.sandbox.report import Found, build, log, tables, write
 from sluice.sandbox.statistics import Comparison, compare, noise_floor
+from sluice.sandbox.train.protocol import Better, Trained
 from sluice.sandbox.workflow.config import read_workflow
 from sluice.sandbox.workflow.runner import run_workflow
 
@@ -204,6 +210,63 @@ def test_the_command_writes_page_and_tables(
     assert json.loads(capsys.readouterr().out)["report"].endswith("report.html")
     assert pq.read_table(tmp_path / "e" / "tables" / "comparisons.parquet").num_rows == len(found.comparisons)
     assert "sharp-high+words-low" in (tmp_path / "e" / "report.html").read_text()
+
+
+@trainer
+class weighing:  # noqa: N801 - its name in a workflow
+    """A model is as heavy as its data, give or take what the seed does."""
+
+    data_format = "parquet"
+
+    def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
+        weight = sum(file.stat().st_size for file in data.rglob("*") if file.is_file())
+        (output / "model.json").write_text(
+            json.dumps(weight + 10 * float(np.random.default_rng(seed).normal()))
+        )
+        return Trained(output / "model.json", {}, 1, 0.5, 1000)
+
+
+@evaluator
+class heavy:  # noqa: N801 - its name in a workflow
+    """What the model weighs, with a little noise of its own."""
+
+    metrics: ClassVar[Mapping[str, Better]] = {"weight": "higher"}
+
+    def evaluate(
+        self, model: Path, data: Path | None, output: Path, *, seed: int, log: Path
+    ) -> dict[str, float]:
+        value = float(json.loads(model.read_text()))
+        return {"weight": value + float(np.random.default_rng(int(value)).normal())}
+
+
+def test_a_whole_experiment_ends_in_a_recipe_and_a_report(tmp_path: Path) -> None:
+    """Larger pictures weigh more: the third of the widest is found, its recipe keeps it, and the page says so."""
+    run = loop_data.captioned_run(tmp_path)
+    measures = ["image_width_px", "text_word_count"]
+    planned = {
+        "probe": [
+            {"hook": "analyze_data", "settings": {"run": str(run), "measures": measures}},
+            {"hook": "pools", "settings": {"run": str(run), "measures": ["image_width_px"], "controls": 2}},
+        ],
+        "execute": [{"hook": "train", "settings": {"trainer": "weighing", "seeds": [1, 2, 3, 4]}}],
+        "evaluate": [
+            {"hook": "evaluate_model", "settings": {"evaluator": "heavy"}},
+            "compare",
+            "rank_operators",
+            "propose_recipes",
+        ],
+    }
+    components = loop_data.components()
+    for each in (weighing, heavy):
+        components.add(each.component)  # type: ignore[attr-defined]
+    workflow = read_workflow(yaml.safe_dump(planned), "w.yaml", components)
+    board = run_workflow(workflow, tmp_path / "e").results
+    assert board["ranking"]["chosen"] == board["recommendation"]["conditions"] == ["image_width_px-high"]
+    assert load(board["recipes"] / "recipe.yaml").steps[-1].rule == "image_width_px > 35"  # type: ignore[attr-defined]
+    text = text_of(write(tmp_path / "e").read_text())
+    assert "image_width_px-high is better by most in weight" in text
+    assert "image_width_px &gt; 35" in text
+    assert (tmp_path / "e" / "tables" / "distributions.parquet").is_file()
 
 
 # MLflow
