@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from commands import sluice
 
+from caption_server import Captioner
 from sluice.cli.group import VERBS
 
 # Anything of these would make `sluice --help` slow.
@@ -59,14 +60,14 @@ def video_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_example_works_on_the_demo(
-    finished_demo: Path, video_demo: Path, tmp_path: Path, verb: str
+    finished_demo: Path, video_demo: Path, tmp_path: Path, captioner: Captioner, verb: str
 ) -> None:
     # Examples write beside each other; each command gets the demo as the run left it.
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/source").symlink_to(finished_demo / "demo/source")
     shutil.copytree(finished_demo / "demo/curated", tmp_path / "demo/curated")
     shutil.copytree(finished_demo / "demo/sluice-store", tmp_path / "demo/sluice-store")
-    if verb in ("split", "shard"):
+    if verb in ("split", "shard", "caption"):
         shutil.copytree(video_demo, tmp_path / "demo-video")
         if verb == "split":
             shutil.rmtree(tmp_path / "demo-video/clips")
@@ -76,7 +77,8 @@ def test_every_example_works_on_the_demo(
     found = examples(help_text)
     assert found
     for line in found:
-        words = shlex.split(line)
+        # A model is asked on this machine; ours has the same protocol and another port.
+        words = shlex.split(line.replace("http://127.0.0.1:8000/v1", captioner.url))
         assert words[:2] == ["sluice", verb]
         done = sluice(*words[1:], cwd=tmp_path)
         assert done.code == 0, f"{line}\n{done.err}"
