@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from sluice.model import journal
 from sluice.model.remote import RemoteModel
 from sluice.recipe.steps import Part
 from sluice.sandbox.hooks.pools import read_pools
+from sluice.sandbox.hooks.train import chosen_arms
 from sluice.sandbox.judge.endpoint import prefer, score
 from sluice.sandbox.judge.judged import Judgement, pool_table, sample_table
 from sluice.sandbox.judge.material import Material, read_texts
@@ -88,7 +88,7 @@ def evaluate_data(
         fix = "give `quality: {good: FILE}`, `llm: {url: …, model: …}` or `proxy_loss: {}`"
         raise UsageError("there is no judge", fix=fix)
     known = read_pools(pools)
-    chosen = {n: p for n, p in known.items() if n == CONTROL or any(fnmatchcase(n, a) for a in arms)}
+    chosen = {arm: known[arm] for arm in chosen_arms(known, arms)}
     if quality is not None and quality.other not in chosen:
         raise UsageError(f"no pool is called {quality.other!r}", fix=f"there are {', '.join(chosen)}")
     material = Material.of(chosen, per_pool, seed)

@@ -15,6 +15,7 @@ from sluice.sandbox.hooks.train import MODELS
 from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Evaluator
+from sluice.sandbox.train.results import evaluated
 from sluice.sandbox.train.trials import Trial, carry_out, foreseen
 from sluice.sandbox.workflow.job import Job
 
@@ -69,17 +70,6 @@ def evaluate_model(
     kept = _others(scores_of(scores) if scores is not None else [], found, trials)
     known = {score.metric: (better or {})[score.metric] for score in kept if score.metric in (better or {})}
     return {"scores": score_table([*kept, *found]), "better": known | dict(made.metrics)}
-
-
-def evaluated(evaluator: Evaluator, model: Path, data: Path | None, trial: Trial) -> dict[str, float]:
-    """The value of every metric that the evaluator names; `TrialError` where one is missing or no number."""
-    found = evaluator.evaluate(model, data, trial.output, seed=trial.seed, log=trial.log)
-    for name in evaluator.metrics:
-        if name not in found:
-            raise TrialError(f"no result: there is no {name}")
-        if found[name] != found[name] or abs(found[name]) == float("inf"):
-            raise TrialError(f"diverged: {name} is {found[name]}")
-    return {name: float(found[name]) for name in evaluator.metrics}
 
 
 def told(

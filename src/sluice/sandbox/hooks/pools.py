@@ -15,6 +15,7 @@ from pydantic import Field
 
 from sluice.errors import UsageError
 from sluice.recipe.steps import Part
+from sluice.sandbox.hooks.process import run_of
 from sluice.sandbox.pools import (
     CONTROL,
     PARTS,
@@ -35,7 +36,6 @@ from sluice.sandbox.pools.measures import Among, Measures, measures_of_run, meas
 from sluice.sandbox.recommend import best_conditions
 from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.workflow.job import Job
-from sluice.storage import Location
 
 
 class Pyramid(Part):
@@ -129,9 +129,7 @@ def _measured(
     names: list[str],
     among: Among,
 ) -> Measures:
-    source = run or (str(processed["run"]) if processed else None)
-    # A run may be given relative to where we were started; pools are read from elsewhere, and later.
-    place = Location(source).url if source else None
+    place = run_of(processed, run)
     if table is not None:
         return measures_of_table(table, names, place)
     if place is None:

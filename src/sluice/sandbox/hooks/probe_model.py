@@ -9,10 +9,11 @@ from typing import Any
 from sluice.errors import UsageError
 from sluice.sandbox.chosen import EvaluatorSetting
 from sluice.sandbox.experiment import score_table
-from sluice.sandbox.hooks.evaluate_model import evaluated, told
+from sluice.sandbox.hooks.evaluate_model import told
 from sluice.sandbox.registry import hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Evaluator
+from sluice.sandbox.train.results import evaluated
 from sluice.sandbox.train.seeds import Seeds
 from sluice.sandbox.train.trials import Trial, carry_out
 from sluice.sandbox.workflow.job import Job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from sluice.recipe.load import load
 from sluice.run import run
 from sluice.sandbox.registry import hook
 from sluice.sandbox.workflow.job import Job
+from sluice.storage import Location
 
 
 @hook(gives=("processed",), resumes=True)
@@ -43,6 +45,15 @@ def process(
     )
     job.say(f"{summary['read']:,} read, {summary['kept']:,} kept, {summary['failed']:,} failed")
     return {"processed": summary}
+
+
+def run_of(processed: Mapping[str, Any] | None, run: str | None) -> str | None:
+    """Where the run lies that a hook is told of: `run` as a setting, else what `process` gave; None for neither.
+
+    Absolute: a run may be given relative to where we were started, and pools are read from elsewhere, and later.
+    """
+    place = run or (str(processed["run"]) if processed else None)
+    return Location(place).url if place else None
 
 
 def _file(recipe: str | None, recipes: Path | None) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from sluice.errors import UsageError
 from sluice.recipe.load import load
+from sluice.sandbox.hooks.process import run_of
 from sluice.sandbox.refine.columns import columns_of_run
 from sluice.sandbox.refine.measured import Measured
 from sluice.sandbox.refine.methods import Side, Span, k_sigma, percentiles, target_yield
@@ -54,7 +55,7 @@ def refine_thresholds(
             return {each.name: k_sigma(each, k) for each in found}
         return {each.name: percentiles(each, *sorted((low, high))) for each in found}
 
-    place = run or (str(processed["run"]) if processed else None)
+    place = run_of(processed, run)
     opened = Run.open(place) if place and table is None else None
     if table is None and opened is None:
         raise UsageError(

@@ -17,6 +17,7 @@ from sluice.recipe.nearest import did_you_mean
 from sluice.recipe.steps import Part
 from sluice.sandbox.chosen import EvaluatorSetting, TrainerSetting
 from sluice.sandbox.hooks.pools import read_pools
+from sluice.sandbox.hooks.process import run_of
 from sluice.sandbox.pools import Pool, draw_keys, drawn
 from sluice.sandbox.pools import mixture as mixed
 from sluice.sandbox.pools.measures import Measures, measures_of_run
@@ -124,7 +125,7 @@ class _ByThresholds:
         size: int,
         seed: int,
     ) -> _ByThresholds:
-        place = run or (str(processed["run"]) if processed else None)
+        place = run_of(processed, run)
         if place is None:
             fix = "give `run: PATH`, or a job before with the hook `process`"
             raise UsageError("there is no run whose thresholds could be searched", fix=fix)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sluice.errors import TrialError, UsageError
+from sluice.errors import UsageError
 from sluice.recipe.nearest import did_you_mean
 from sluice.sandbox.chosen import TrainerSetting
 from sluice.sandbox.experiment import Score, score_table
@@ -21,6 +21,7 @@ from sluice.sandbox.pools import CONTROL, Pool
 from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Trainer
+from sluice.sandbox.train.results import trained
 from sluice.sandbox.train.seeds import Seeds
 from sluice.sandbox.train.trials import Trial, carry_out, foreseen
 from sluice.sandbox.workflow.job import Job
@@ -123,9 +124,7 @@ class _Exports:
 
 
 def _trained(trainer: Trainer, trial: Trial, data: Path, job: Job) -> Mapping[str, Any]:
-    found = trainer.train(data, trial.output, seed=trial.seed, log=trial.log)
-    if found.diverged:
-        raise TrialError(f"diverged: {found.diverged.removeprefix('diverged: ')}")
+    found = trained(trainer, data, trial)
     hours = found.seconds / 3600
     price = getattr(trainer, "price_per_hour", None)
     return {

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluice.errors import TrialError
 from sluice.sandbox.export import export
-from sluice.sandbox.hooks.evaluate_model import evaluated
 from sluice.sandbox.pools import Pool
 from sluice.sandbox.train.protocol import Evaluator, Trainer
+from sluice.sandbox.train.results import evaluated, trained
 from sluice.sandbox.train.trials import Trial, carry_out
 
 
@@ -38,9 +37,7 @@ class JudgedAtOnce:
         return records
 
     def _one(self, trial: Trial, data: Path) -> Mapping[str, Any]:
-        found = self.trainer.train(data, trial.output, seed=trial.seed, log=trial.log)
-        if found.diverged:
-            raise TrialError(f"diverged: {found.diverged.removeprefix('diverged: ')}")
-        metrics = evaluated(self.evaluator, found.model, self.data, trial)
+        model = trained(self.trainer, data, trial).model
+        metrics = evaluated(self.evaluator, model, self.data, trial)
         shutil.rmtree(trial.output, ignore_errors=True)
         return {"metrics": metrics}
