@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
+from sluice.cli.ready import carry_out, run_options
 from sluice.cli.verb import verb
 
 RECIPE = "video-annotate"
@@ -45,31 +45,13 @@ _MAPPER = "steps.1.map.sample_add_window_captions"
     "--from-version", default="v0", show_default=True, metavar="VERSION", help="The one that is read."
 )
 @click.option("--add", is_flag=True, help="Keep other models' captions of the version that is read.")
-@click.option("--store", metavar="PATH", help="Keep measures here (default: sluice-store beside CLIPS).")
-@click.option(
-    "--run", "run_dir", metavar="PATH", help="Keep the run here (default: _sluice in the new version)."
-)
-@click.option("--workers", type=click.IntRange(min=0), help="Processes (default: one a core; 0: none).")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe further.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
-@click.option("--strict", is_flag=True, help="Stop at the first clip that fails.")
-@click.option("--retry-failed", is_flag=True, help="Ask again where an earlier run failed.")
-@click.option("--update", is_flag=True, help="Let these settings take over what others wrote there.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@run_options("CLIPS", "clips", run_in="the new version")
 def command(
     clips: str,
     annotation_version: str,
     from_version: str,
     add: bool,
-    store: str | None,
-    run_dir: str | None,
-    workers: int | None,
-    settings: tuple[str, ...],
-    limit: int | None,
-    strict: bool,
-    retry_failed: bool,
-    update: bool,
-    quiet: bool,
+    how: dict[str, Any],
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -78,14 +60,7 @@ def command(
     The ready recipe `video-annotate`: a new version of the metadata in CLIPS/metas, beside the one that is there; no
     clip is touched. An interrupted run is continued by the same command, and pays for nothing twice.
     """
-    if workers != 0:
-        from sluice.run.local import start_fork_server
-
-        start_fork_server(("sluice.cli",))
-    from sluice.cli.run import finish
-    from sluice.cli.verb import loaded
     from sluice.recipe.load import load
-    from sluice.run import run
     from sluice.storage import Location
 
     _refuse_contradictions(annotation_version, from_version, asked)
@@ -97,21 +72,9 @@ def command(
         f"{_MAPPER}.rewritten": asked["rewrite_model"] is not None,
         f"{_MAPPER}.mode": "add" if add else "replace",
     }
-    said = [f"{path}={json.dumps(value)}" for path, value in chosen.items()]
     place = Location(clips)
-    output = (place / "metas" / annotation_version).url
-    summary = run(
-        loaded(RECIPE, (*said, *settings), clips, output, limit),
-        output=output,
-        run_dir=run_dir,
-        store=store or (place.parent / "sluice-store").url,
-        workers=workers,
-        strict=strict,
-        retry_failed=retry_failed,
-        update=update,
-        quiet=quiet,
-    )
-    finish(summary, as_json)
+    how["store"] = how["store"] or (place.parent / "sluice-store").url
+    carry_out(RECIPE, chosen, clips, (place / "metas" / annotation_version).url, how, as_json=as_json)
 
 
 def _refuse_contradictions(to: str, of: str, asked: dict[str, Any]) -> None:

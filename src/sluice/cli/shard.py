@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import click
 
+from sluice.cli.ready import carry_out, run_options
 from sluice.cli.verb import verb
 
 RECIPE = "video-shard"
@@ -44,14 +45,7 @@ _FORMS = ("pickle", "safetensors", "npz")
 @click.option("--keep-low", is_flag=True, help="Keep clips below 720 px, in the bin lt_720.")
 @click.option("--tar-size", metavar="SIZE", help="Clip bytes a tar (default: 500MB).")
 @click.option("--tars-per-part", type=click.IntRange(min=1), metavar="N", help="Tars a part (default: 100).")
-@click.option("--store", metavar="PATH", help="Keep measures here (default: sluice-store beside DST).")
-@click.option("--run", "run_dir", metavar="PATH", help="Keep the run here (default: _sluice in DST).")
-@click.option("--workers", type=click.IntRange(min=0), help="Processes (default: one a core; 0: none).")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe further.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips.")
-@click.option("--strict", is_flag=True, help="Stop at the first clip that fails.")
-@click.option("--update", is_flag=True, help="Let these settings take over what others wrote there.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@run_options("DST", "clips")
 def command(
     clips: str,
     dataset: str,
@@ -63,14 +57,7 @@ def command(
     keep_low: bool,
     tar_size: str | None,
     tars_per_part: int | None,
-    store: str | None,
-    run_dir: str | None,
-    workers: int | None,
-    settings: tuple[str, ...],
-    limit: int | None,
-    strict: bool,
-    update: bool,
-    quiet: bool,
+    how: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Write clips as a training set.
@@ -78,14 +65,6 @@ def command(
     The ready recipe `video-shard`: tars of clips, of metadata and of T5's states of each caption, in folders by
     resolution, aspect ratio and length. An interrupted run is continued by the same command.
     """
-    if workers != 0:
-        from sluice.run.local import start_fork_server
-
-        start_fork_server(("sluice.cli",))
-    from sluice.cli.run import finish
-    from sluice.cli.verb import loaded
-    from sluice.run import run
-
     chosen = {
         "source.settings.annotation_version": annotation_version,
         "write.settings.annotation_version": annotation_version,
@@ -97,16 +76,4 @@ def command(
         "steps.1.measure.0.video_bin.length": length,
         "steps.1.measure.0.video_bin.keep_low": keep_low or None,
     }
-    said = [f"{path}={json.dumps(value)}" for path, value in chosen.items() if value is not None]
-    wanted = loaded(RECIPE, (*said, *settings), clips, dataset, limit)
-    summary = run(
-        wanted,
-        output=dataset,
-        run_dir=run_dir,
-        store=store,
-        workers=workers,
-        strict=strict,
-        update=update,
-        quiet=quiet,
-    )
-    finish(summary, as_json)
+    carry_out(RECIPE, chosen, clips, dataset, how, as_json=as_json)

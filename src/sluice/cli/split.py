@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
+from sluice.cli.ready import carry_out, run_options
 from sluice.cli.verb import verb
 
 RECIPE = "video-split"
@@ -41,14 +42,7 @@ _MODES = ("transcode", "smart", "copy")
 @click.option("--crf", type=float, metavar="Q", help="Constant quality of the encoder (default: 20).")
 @click.option("--preset", metavar="NAME", help="Preset of the encoder (default: veryfast).")
 @click.option("--audio", type=click.Choice(["copy", "aac", "drop"]), help="What becomes of the sound.")
-@click.option("--store", metavar="PATH", help="Keep measures here (default: sluice-store beside DST).")
-@click.option("--run", "run_dir", metavar="PATH", help="Keep the run here (default: _sluice in DST).")
-@click.option("--workers", type=click.IntRange(min=0), help="Processes (default: one a core; 0: none).")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change the recipe further.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N videos.")
-@click.option("--strict", is_flag=True, help="Stop at the first clip that fails.")
-@click.option("--update", is_flag=True, help="Let these settings take over what others wrote there.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@run_options("DST", "videos")
 def command(
     source: str,
     output: str,
@@ -64,14 +58,7 @@ def command(
     crf: float | None,
     preset: str | None,
     audio: str | None,
-    store: str | None,
-    run_dir: str | None,
-    workers: int | None,
-    settings: tuple[str, ...],
-    limit: int | None,
-    strict: bool,
-    update: bool,
-    quiet: bool,
+    how: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Cut videos into clips.
@@ -79,14 +66,6 @@ def command(
     The ready recipe `video-split`: sources are decoded once to find cuts, clips are written with their metadata. An
     interrupted run is continued by the same command.
     """
-    if workers != 0:
-        from sluice.run.local import start_fork_server
-
-        start_fork_server(("sluice.cli",))
-    from sluice.cli.run import finish
-    from sluice.cli.verb import loaded
-    from sluice.run import run
-
     of_shots = {
         "detector": detector,
         "weights": weights,
@@ -104,19 +83,7 @@ def command(
         chosen = {f"{_SHOTS}.{name}": value for name, value in of_shots.items()}
     writing = {"mode": mode, "crf": crf, "preset": preset, "audio": audio}
     chosen |= {f"write.settings.{name}": value for name, value in writing.items()}
-    said = [f"{path}={json.dumps(value)}" for path, value in chosen.items() if value is not None]
-    wanted = loaded(RECIPE, (*said, *settings), source, output, limit)
-    summary = run(
-        wanted,
-        output=output,
-        run_dir=run_dir,
-        store=store,
-        workers=workers,
-        strict=strict,
-        update=update,
-        quiet=quiet,
-    )
-    finish(summary, as_json)
+    carry_out(RECIPE, chosen, source, output, how, as_json=as_json)
 
 
 def _refuse_others(by: str, theirs: Mapping[str, object], ours: Mapping[str, object]) -> None:

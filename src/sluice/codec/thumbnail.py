@@ -43,6 +43,13 @@ def encode_png(rgb: Rgb) -> bytes:
     return out.getvalue()
 
 
+def fit_area(rgb: Rgb, most_px: int) -> Rgb:
+    """The picture scaled down as by `fit` until it has `most_px` pixels or fewer; never enlarged."""
+    height, width = rgb.shape[:2]
+    factor = (most_px / (height * width)) ** 0.5
+    return fit(rgb, int(width * factor) or 1, int(height * factor) or 1)
+
+
 def fit(rgb: Rgb, width_px: int, height_px: int) -> Rgb:
     """The picture scaled down by area averaging until it fits into the box; never enlarged."""
     import cv2

@@ -10,7 +10,7 @@ from pydantic import Field as Setting
 
 from sluice.codec import Picture
 from sluice.codec.encode import encode
-from sluice.codec.thumbnail import fit
+from sluice.codec.thumbnail import fit_area
 from sluice.errors import SampleError
 from sluice.model.captions import caption_of
 from sluice.model.endpoint import Reply, picture_part, text_part
@@ -81,11 +81,7 @@ class image_caption:  # noqa: N801 - an operator's name is its class's
 
     def _shown(self, data: bytes, view: Media) -> tuple[bytes, Literal["jpeg", "png"]]:
         rgb = Picture(data, view.crop).rgb()
-        height, width = rgb.shape[:2]
-        factor = (self._max_pixels / (height * width)) ** 0.5
-        return encode(
-            fit(rgb, int(width * factor) or 1, int(height * factor) or 1), self._format
-        ), self._format
+        return encode(fit_area(rgb, self._max_pixels), self._format), self._format
 
     def _caption(self, reply: Reply | SampleError) -> Any:
         if isinstance(reply, SampleError):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sluice.codec import Picture
 from sluice.codec.encode import encode
-from sluice.codec.thumbnail import fit
+from sluice.codec.thumbnail import fit_area
 from sluice.errors import SampleError, StorageError, UnreadableError, UsageError
 from sluice.model.endpoint import picture_part, text_part
 from sluice.sample import Item, Sample
@@ -103,9 +103,7 @@ def _text_of(item: Item) -> str:
 
 def _picture(item: Item) -> bytes:
     rgb = Picture(_bytes(item), item.media.crop if item.media else None).rgb()
-    height, width = rgb.shape[:2]
-    factor = (_PICTURE_PX / (height * width)) ** 0.5
-    return encode(fit(rgb, int(width * factor) or 1, int(height * factor) or 1), "jpeg")
+    return encode(fit_area(rgb, _PICTURE_PX), "jpeg")
 
 
 def _bytes(item: Item) -> bytes:

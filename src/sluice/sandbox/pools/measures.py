@@ -48,7 +48,7 @@ def measures_of_run(path: str, names: Iterable[str], among: Among = "kept") -> M
     run = Run.open(path)
     places = layout_of(run.table)
     kinds = {"size_bytes": "number"} | {name: column.kind for name, column in run.table.columns.items()}
-    kinds |= {name: "number" for name, kind in run.table.passthrough.items() if _is_numeric(kind)}
+    kinds |= {name: "number" for name, kind in run.table.passthrough.items() if is_numeric(kind)}
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         if kinds.get(name) not in ("number", "bool"):
@@ -71,7 +71,7 @@ def measures_of_table(path: str, names: Iterable[str], run: str | None = None) -
         raise UsageError(f"this is no Parquet table: {error}", where=path) from None
     if "id" not in schema.names:
         raise UsageError("the table has no column `id`", where=path, fix="add the ids of the samples")
-    numeric = [f.name for f in schema if _is_numeric(str(f.type)) or str(f.type) == "bool"]
+    numeric = [f.name for f in schema if is_numeric(str(f.type)) or str(f.type) == "bool"]
     for name in wanted:
         if name not in numeric:
             raise _no_measure(name, numeric, path)
@@ -79,7 +79,8 @@ def measures_of_table(path: str, names: Iterable[str], run: str | None = None) -
     return Measures(_ids(found), {name: _values(found.column(name)) for name in wanted}, run)
 
 
-def _is_numeric(kind: str) -> bool:
+def is_numeric(kind: str) -> bool:
+    """Whether an Arrow type of that name holds numbers."""
     return kind in ("float", "double", "halffloat") or kind.removeprefix("u").startswith("int")
 
 

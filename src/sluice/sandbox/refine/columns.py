@@ -6,12 +6,9 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from sluice.sandbox.pools.measures import is_numeric
 from sluice.store.opened import Run
 from sluice.store.rules import layout_of
-
-_NUMERIC = frozenset({"float", "double", "halffloat"}) | {
-    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
 
 
 def columns_of_run(run: Run, names: Iterable[str]) -> pa.Table:
@@ -20,7 +17,7 @@ def columns_of_run(run: Run, names: Iterable[str]) -> pa.Table:
     A measure of items is a list a sample. Names that the run has no such column for are left out.
     """
     numeric = {name for name, column in run.table.columns.items() if column.kind == "number"}
-    numeric |= {name for name, kind in run.table.passthrough.items() if kind in _NUMERIC}
+    numeric |= {name for name, kind in run.table.passthrough.items() if is_numeric(kind)}
     places = layout_of(run.table)
     chosen = [name for name in dict.fromkeys(names) if name in numeric and name in places]
     columns = ", ".join(f"{places[name].sql} AS c{k}" for k, name in enumerate(chosen))
