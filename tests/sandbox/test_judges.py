@@ -122,6 +122,17 @@ def test_pictures_are_shown_where_they_are_asked_for(
     assert [part["type"] for part in parts].count("image_url") == 1
 
 
+def test_a_pool_is_judged_by_its_own_draw_alone(measured: Path, tmp_path: Path, captioner: Captioner) -> None:
+    captioner.behave = judge
+    llm = {"url": captioner.url, "model": "judge", "pairs": 9, "retries": 0}
+    board = evaluated(tmp_path, measured, llm=llm, per_pool=2)
+    rows = board["data_scores"].to_pylist()
+    scored = [row for row in rows if row["metric"] == "llm_score"]
+    # Samples that were drawn for other pools lie in the control as well; they are none of its two.
+    assert {row["samples"] + row["missing"] for row in scored} == {2}
+    assert all(row["samples"] + row["missing"] <= 2 for row in rows)
+
+
 def test_the_classifier_judges_pools_by_their_texts(measured: Path, tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("\n".join(f"number {n}, a picture of quality" for n in range(30)))
     board = evaluated(tmp_path / "run", measured, quality={"good": str(tmp_path / "good.txt")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,32 +92,31 @@ def evaluate_data(
     if quality is not None and quality.other not in chosen:
         raise UsageError(f"no pool is called {quality.other!r}", fix=f"there are {', '.join(chosen)}")
     material = Material.of(chosen, per_pool, seed)
-    job.say(f"{len(material.samples):,} samples of {len(chosen)} pools")
+    drawn = material.drawn
+    job.say(f"{len(material.samples):,} samples of {len(drawn)} pools")
     said: list[Judgement] = []
     if quality is not None:
-        said += _by_quality(job, quality, material, chosen)
+        said += _by_quality(job, quality, material)
     if proxy_loss is not None:
         model = proxy_loss.model or proxy_among(models, job.experiment)
-        run = chosen[CONTROL].origin.get("run")
+        run = drawn[CONTROL].origin.get("run")
         said += list(losses(model.absolute(), list(material.samples), run, job.folder))
     preferred: list[pa.Table] = []
     if llm is not None:
-        scored, preferred = _by_model(job, llm, material, chosen, seed)
+        scored, preferred = _by_model(job, llm, material, seed)
         said += scored
     judged = sample_table(said)
-    return {"data_scores": pa.concat_tables([pool_table(judged, chosen), *preferred]), "judged": judged}
+    return {"data_scores": pa.concat_tables([pool_table(judged, drawn), *preferred]), "judged": judged}
 
 
-def _by_quality(
-    job: Job, settings: Quality, material: Material, pools: Mapping[str, Pool]
-) -> Iterator[Judgement]:
+def _by_quality(job: Job, settings: Quality, material: Material) -> Iterator[Judgement]:
     texts: dict[str, str] = {}
     for name, text in material.texts():
         if isinstance(text, SampleError):
             yield Judgement(name, "quality_good", None, text.reason)
         else:
             texts[name] = text
-    inside = set(pools[settings.other].ids.to_pylist())
+    inside = set(material.drawn[settings.other].ids.to_pylist())
     other = {name: text for name, text in texts.items() if name in inside}
     judged = classified(texts, read_texts(settings.good), other)
     job.say(f"the quality classifier tells good from other texts with an AUC of {judged.auc:.3f}")
@@ -125,7 +124,7 @@ def _by_quality(
 
 
 def _by_model(
-    job: Job, settings: Llm, material: Material, pools: Mapping[str, Pool], seed: int
+    job: Job, settings: Llm, material: Material, seed: int
 ) -> tuple[list[Judgement], list[pa.Table]]:
     journal.use(Location(job.experiment))
     asked = settings.model_dump(exclude={"pictures", "pairs", "max_tokens"})
@@ -133,18 +132,17 @@ def _by_model(
     show = material.with_pictures if settings.pictures else material.text_only
     said = list(score(model, list(material.samples), show))
     preferred = []
-    for name, pool in pools.items():
+    for name, pool in material.drawn.items():
         if settings.pairs and name != CONTROL:
-            pairs = _pairs(pool, pools[CONTROL], material, settings.pairs, seed)
+            pairs = _pairs(pool, material.drawn[CONTROL], settings.pairs, seed)
             won = sample_table(prefer(model, pairs, show))
             preferred.append(pool_table(won, {name: pool}))
     return said, preferred
 
 
-def _pairs(pool: Pool, control: Pool, material: Material, count: int, seed: int) -> list[tuple[str, str]]:
+def _pairs(pool: Pool, control: Pool, count: int, seed: int) -> list[tuple[str, str]]:
     """Seeded pairs of a sample of the pool and one of the control, none with itself, none twice."""
-    ours = [i for i in dict.fromkeys(pool.ids.to_pylist()) if i in material.samples]
-    theirs = [i for i in dict.fromkeys(control.ids.to_pylist()) if i in material.samples]
+    ours, theirs = (list(dict.fromkeys(each.ids.to_pylist())) for each in (pool, control))
     generator = np.random.default_rng(seed)
     generator.shuffle(ours)
     generator.shuffle(theirs)

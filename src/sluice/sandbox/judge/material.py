@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sluice.codec import Picture
 from sluice.codec.encode import encode
@@ -25,21 +26,27 @@ _PICTURE_PX = 512 * 512
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The samples to be judged, by id; one that is not in the source any more is None."""
+    """The samples to be judged, by id; one that is not in the source any more is None.
+
+    `drawn` are the pools, reduced to what was drawn of each: a pool is judged by its own draw alone, whatever samples
+    of it were drawn for others.
+    """
 
     samples: Mapping[str, Sample | None]
+    drawn: Mapping[str, Pool]
 
     @classmethod
     def of(cls, pools: Mapping[str, Pool], per_pool: int, seed: int) -> Material:
-        """At most `per_pool` different samples of each pool, drawn by seeded hashes of their ids."""
-        found: dict[str, Sample | None] = {}
-        for pool in pools.values():
-            ids = pool.ids.cast(pa.string()).unique()
-            chosen = ids.take(pa.array(drawn(draw_keys(ids, seed), np.arange(len(ids)), per_pool)))
-            if len(chosen):
-                inside = members(Pool(pool.name, chosen, pool.origin))
-                found |= dict(zip(inside.ids, inside.once(), strict=True))
-        return cls(found)
+        """At most `per_pool` different samples of each pool, drawn by seeded hashes of their ids.
+
+        Pools are of one run, which is read once.
+        """
+        reduced = {name: _drawn(pool, per_pool, seed) for name, pool in pools.items()}
+        ids = pa.concat_arrays([pool.ids for pool in reduced.values()]).unique()
+        if not len(ids):
+            return cls({}, reduced)
+        inside = members(Pool("judged", ids, next(iter(pools.values())).origin))
+        return cls(dict(zip(inside.ids, inside.once(), strict=True)), reduced)
 
     def texts(self) -> Iterator[tuple[str, str | SampleError]]:
         """The text of each, its texts joined by blank lines; or why there is none."""
@@ -78,6 +85,14 @@ class Material:
         if not text:
             raise UnreadableError("no text", "the sample has no text to judge")
         return text
+
+
+def _drawn(pool: Pool, size: int, seed: int) -> Pool:
+    """The pool with `size` of its different samples, each as often as before."""
+    every = pool.ids.cast(pa.string())
+    ids = every.unique()
+    chosen = ids.take(pa.array(drawn(draw_keys(ids, seed), np.arange(len(ids)), size)))
+    return Pool(pool.name, every.filter(pc.is_in(every, chosen)), pool.origin)
 
 
 def read_texts(path: Path) -> list[str]:
