@@ -166,3 +166,12 @@ def test_pools_of_tables_and_unknown_cuts_are_errors(tmp_path: Path) -> None:
         rule_of("m", "low", {}, set())
     assert rule_of("m", "null", {}, set()) == "m is null"
     assert rule_of("m", "mid", {"m": (0.1, 2.0)}, {"m"}) == "mean(m) > 0.1 and mean(m) <= 2"
+
+
+def test_arms_that_were_stopped_early_count_in_the_interval() -> None:
+    scores = scored({"a-high": 0.5, "b-low": 0.1, "c-mid": 0.1})
+    whole = recommend(compared(scores), "recall")
+    stopped = compare(scores, better={"recall": "higher"}, stopped=["b-low", "c-mid"])
+    found = recommend(stopped, "recall")
+    assert found.arm == whole.arm == "a-high"
+    assert (found.low, found.high) == (whole.low, whole.high)

@@ -77,7 +77,7 @@ def recommend(
     if chosen is None:
         steps.insert(0, "no arm that a recipe can choose is better than the control: keep the data as it is")
         return Recommendation(metric, None, (), None, None, None, None, alpha, tuple(steps), unknown)
-    low, high = _together(chosen, len([c for c in comparisons if c.p is not None]), alpha)
+    low, high = _together(chosen, len(comparisons), alpha)
     return Recommendation(
         metric,
         chosen.arm,
