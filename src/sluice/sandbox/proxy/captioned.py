@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -57,6 +58,12 @@ class Captioned:
         told = "".join(f", {count} left out: {reason}" for reason, count in self.failed.items())
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{len(self)} samples{told}\n")
+
+
+@lru_cache(maxsize=1)
+def held_out(data: Path, form: Form, most: int) -> Captioned:
+    """The first `most` samples of a held-out set (2 at least): read once for all models that are judged on it."""
+    return read_captioned(data, form, least=2, most=most)
 
 
 def read_captioned(data: Path, form: Form, *, least: int = 1, most: int | None = None) -> Captioned:

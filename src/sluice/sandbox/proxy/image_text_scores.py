@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sluice.sandbox.proxy.caption_scores import bleu, cider
-from sluice.sandbox.proxy.captioned import Captioned, read_captioned
+from sluice.sandbox.proxy.captioned import Captioned, held_out
 from sluice.sandbox.proxy.fit import repeatable
 from sluice.sandbox.proxy.image_text import ImageText, load_image_text
 from sluice.sandbox.proxy.retrieval import recall, same_rows
@@ -23,7 +23,7 @@ _AT_ONCE = 256
 
 
 def image_text_scores(
-    folder: Path, held_out: Path, *, pairs: int, device: str, threads: int
+    folder: Path, held_out_set: Path, *, pairs: int, device: str, threads: int
 ) -> dict[str, float]:
     """Every metric of the model in `folder` on the first `pairs` samples of a held-out set.
 
@@ -32,7 +32,7 @@ def image_text_scores(
     10) of the captions that it writes by always taking the likeliest word.
     """
     model, form = load_image_text(folder, device)
-    data = read_captioned(held_out, form, least=2, most=pairs)
+    data = held_out(held_out_set, form, pairs)
     with repeatable(0, threads), torch.inference_mode():
         answers = [_answers(model, *batch) for batch in _batches(data, device)]
     shown, read, surprise, written = (np.concatenate(found) for found in zip(*answers, strict=True))

@@ -24,17 +24,21 @@ def save(model: nn.Module, kind: str, shape: dict[str, Any], folder: Path) -> No
 
 def shape_of(folder: Path, kind: str) -> dict[str, Any]:
     """The sizes that `save` noted; `TrialError` where there is no model, or one of another kind."""
+    found, shape = kind_and_shape(folder)
+    if found != kind:
+        what = f"this is {found}, not {kind}"
+        raise TrialError("no result: another kind of model", what, where=str(folder))
+    return shape
+
+
+def kind_and_shape(folder: Path) -> tuple[str, dict[str, Any]]:
+    """What kind of model lies there, and its sizes; `TrialError` where there is none of ours."""
     try:
         about = json.loads((folder / _ABOUT).read_bytes())
-        found, shape = about["kind"], about["shape"]
+        return str(about["kind"]), dict(about["shape"])
     except (OSError, ValueError, KeyError) as error:
         what = f"there is none of our models here: {error}"
         raise TrialError("no result: there is no model", what, where=str(folder)) from None
-    if found != kind:
-        raise TrialError(
-            "no result: another kind of model", f"this is {found}, not {kind}", where=str(folder)
-        )
-    return dict(shape)
 
 
 def load_weights(model: nn.Module, folder: Path, device: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sluice.sandbox.proxy.captioned import Captioned, read_captioned
+from sluice.sandbox.proxy.captioned import Captioned, held_out
 from sluice.sandbox.proxy.fit import repeatable
 from sluice.sandbox.proxy.retrieval import same_rows
 from sluice.sandbox.proxy.text_to_video import TextToVideo, as_videos, generate, load_text_to_video
@@ -22,7 +22,7 @@ _AT_ONCE = 64
 
 
 def text_to_video_scores(
-    folder: Path, held_out: Path, *, videos: int, seed: int, device: str, threads: int
+    folder: Path, held_out_set: Path, *, videos: int, seed: int, device: str, threads: int
 ) -> dict[str, float]:
     """Every metric of the model in `folder`, on the first `videos` samples of a held-out set.
 
@@ -30,7 +30,7 @@ def text_to_video_scores(
     mean of `denoising_errors` of the true videos.
     """
     model, form = load_text_to_video(folder, device)
-    data = read_captioned(held_out, form, least=2, most=videos)
+    data = held_out(held_out_set, form, videos)
     noise = torch.Generator(device=device).manual_seed(seed)
     with repeatable(seed, threads), torch.inference_mode():
         made = torch.cat([generate(model, words, form, noise) for _, words in _batches(data, device)])
