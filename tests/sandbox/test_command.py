@@ -309,3 +309,14 @@ def test_a_program_answers_prompts_and_another_judges_them(tmp_path: Path) -> No
     (tmp_path / "none").mkdir()
     with pytest.raises(TrialError, match="left no answers"):
         nothing.infer(Path("m"), Path("p"), tmp_path / "none", seed=1, log=tmp_path / "log.txt")
+
+
+def test_waiting_for_a_gpu_can_be_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from sluice.sandbox.train import slots
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(slots, "WAIT_S", 0.01)
+    looks = iter([False, False, True])
+    with slots.slots(1), pytest.raises(KeyboardInterrupt), slots.slots(1, lambda: next(looks)):
+        pass

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import loop_data
+import pyarrow as pa
 import pytest
 import yaml
 
 from sluice.errors import TrialError, UsageError
 from sluice.sandbox.experiment import scores_of
+from sluice.sandbox.export import export
 from sluice.sandbox.pools import Pool
 from sluice.sandbox.registry import Registry, evaluator, trainer
 from sluice.sandbox.train.exported import Exported
+from sluice.sandbox.train.judged_at_once import JudgedAtOnce
 from sluice.sandbox.train.protocol import Better, Trained
 from sluice.sandbox.workflow.blackboard import Blackboard
 from sluice.sandbox.workflow.config import read_workflow
@@ -106,3 +109,20 @@ def test_an_unknown_metric_or_arm_says_so(measured: Path, tmp_path: Path) -> Non
         halved(tmp_path / "a", measured, metric="scor")
     with pytest.raises(UsageError, match="no pool is called"):
         halved(tmp_path / "b", measured, arms=["nothing"])
+
+
+def test_what_a_killed_arm_left_is_never_anothers_data(measured: Path, tmp_path: Path) -> None:
+    class Interrupted(named):
+        def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
+            raise KeyboardInterrupt
+
+    pools = {name: Pool(name, pa.array([f"{k:032x}"]), {"run": str(measured)}) for k, name in enumerate("ab")}
+    with pytest.raises(KeyboardInterrupt):
+        JudgedAtOnce(Interrupted(), planted(), None)(pools["a"], tmp_path, [1])
+    # Even one that a kill kept from being taken away.
+    export(pools["a"], tmp_path / "a" / "data", "sluice")
+    export(pools["a"], tmp_path / "data", "sluice")
+    RAN.clear()
+    JudgedAtOnce(named(), planted(), None)(pools["b"], tmp_path, [1])
+    assert RAN == [("b", 1)]
+    assert not (tmp_path / "b" / "data").exists()

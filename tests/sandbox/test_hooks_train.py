@@ -11,10 +11,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from sluice.errors import RunError, UsageError
+from sluice.errors import RunError, TrialError, UsageError
 from sluice.sandbox.experiment import scores_of
 from sluice.sandbox.pools import Pool
-from sluice.sandbox.train.trials import Trial, carry_out
+from sluice.sandbox.train.protocol import Trained
+from sluice.sandbox.train.results import trained
+from sluice.sandbox.train.trials import Trial, carry_out, resumes
 from sluice.sandbox.workflow.blackboard import Blackboard
 from sluice.sandbox.workflow.config import read_workflow
 from sluice.sandbox.workflow.runner import run_workflow
@@ -300,3 +302,47 @@ def test_jobs_that_fail_say_which(measured: Path, tmp_path: Path) -> None:
     missing = {"settings": {"recipe": str(tmp_path / "none.yaml")}}
     with pytest.raises((RunError, Exception), match="job 'process'"):
         experiment(tmp_path, measured, ("execute", "process", missing))
+
+
+def test_a_metric_that_is_no_number_fails_that_run_alone(tmp_path: Path) -> None:
+    losses = {1: float("nan"), 2: 0.5}
+    trials = [Trial.of(tmp_path, "a", seed) for seed in losses]
+    records = carry_out(trials, lambda trial: {"metrics": {"loss": losses[trial.seed]}})
+    assert records[0]["reason"].startswith("crashed: ValueError")
+    assert records[1]["metrics"] == {"loss": 0.5}
+
+    class Spoiled(loop_data.counting):
+        def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
+            return Trained(output, {"loss": float("inf")}, 1, 0.1, 1)
+
+    with pytest.raises(TrialError, match="loss is inf"):
+        trained(Spoiled(), tmp_path, trials[0])
+
+
+def test_a_killed_run_finds_what_it_left_where_it_can_go_on_from_it(tmp_path: Path) -> None:
+    trial = Trial.of(tmp_path, "a", 1)
+    found = []
+
+    def work(trial: Trial) -> dict[str, Any]:
+        found.append((trial.output / "checkpoint").exists())
+        (trial.output / "checkpoint").write_text("half")
+        if len(found) < 3:
+            raise KeyboardInterrupt
+        return {}
+
+    for goes_on in (False, False, True):
+        try:
+            carry_out([trial], work, resumes=goes_on)
+        except KeyboardInterrupt:
+            continue
+    assert found == [False, False, True]
+
+
+def test_the_built_in_trainers_go_on_from_their_checkpoints() -> None:
+    from sluice.sandbox.registry import registry
+
+    made = [
+        registry().get("trainer", name).make({"device": "cpu"}) for name in ("image_text", "text_to_video")
+    ]
+    assert all(resumes(each) for each in made)
+    assert not resumes(loop_data.counting())

@@ -10,9 +10,10 @@ import pytest
 import workflow_hooks
 
 from sluice.errors import InterruptedRunError, RecipeError, RunError, UsageError
+from sluice.sandbox.train.trials import Trial
 from sluice.sandbox.workflow.blackboard import Blackboard
 from sluice.sandbox.workflow.config import Workflow, load_workflow, read_workflow
-from sluice.sandbox.workflow.runner import Done, run_workflow
+from sluice.sandbox.workflow.runner import Done, _forget_failed, run_workflow
 from sluice.sandbox.workflow.until import holds
 
 SUM = """
@@ -182,3 +183,18 @@ def test_a_workflow_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(SUM)
     found = load_workflow(str(tmp_path / "mine.yaml"), workflow_hooks.hooks())
     assert (found.name, [job.name for job in found.jobs]) == ("mine", ["number", "add", "write"])
+
+
+def test_what_is_tried_again_leaves_nothing_of_later_rounds(tmp_path: Path) -> None:
+    board = Blackboard(tmp_path)
+    for number, (round_number, reason) in enumerate([(1, ""), (1, "crashed"), (2, "")]):
+        folder = board.folder(round_number, "execute", f"job{number}")
+        folder.begin({"number": number, "round": round_number}, keep=False)
+        Trial.of(folder.files / "runs", "a", 1).begin(keep=False)
+        Trial.of(folder.files / "runs", "a", 1).end({"reason": reason})
+        folder.finish({}, 0.1)
+    _forget_failed(tmp_path, lambda text: None)
+    first, second, later = (board.folder(r, "execute", f"job{n}") for n, r in enumerate([1, 1, 2]))
+    assert first.done is not None
+    assert (second.done, second.begun is not None) == (None, True)
+    assert not later.path.exists()

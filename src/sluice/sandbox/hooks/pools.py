@@ -227,7 +227,9 @@ def _finite(value: float) -> float | None:
 
 def arms_of(pools: Path | Sequence[str]) -> list[str]:
     """The names of the pools in a folder, or of those that are foreseen."""
-    return list(read_pools(pools) if isinstance(pools, Path) else pools)
+    if not isinstance(pools, Path):
+        return list(pools)
+    return sorted((file.stem for file in pools.glob("*.parquet")), key=lambda name: (name != CONTROL, name))
 
 
 def read_pools(folder: Path) -> dict[str, Pool]:

@@ -23,7 +23,7 @@ from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Trainer
 from sluice.sandbox.train.results import trained
 from sluice.sandbox.train.seeds import Seeds
-from sluice.sandbox.train.trials import Trial, carry_out, foreseen
+from sluice.sandbox.train.trials import Trial, carry_out, foreseen, resumes
 from sluice.sandbox.workflow.job import Job
 
 MODELS = pa.schema(
@@ -80,7 +80,7 @@ def train(
         return {"samples": samples, **_trained(made, trial, data, job)}
 
     trials = _trials(job, chosen, seeds)
-    records = carry_out(trials, one, at_once=at_once, say=job.say)
+    records = carry_out(trials, one, at_once=at_once, resumes=resumes(made), say=job.say)
     if not keep_exports:
         exports.remove()
     found = sorted(zip(trials, records, strict=True), key=lambda each: list(chosen).index(each[0].arm))

@@ -23,6 +23,7 @@ class image_text:  # noqa: N801 - its name in a workflow
     """
 
     data_format: DataFormat = "webdataset"
+    resumes = True  # from its checkpoint
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from sluice.sandbox.export import export
 from sluice.sandbox.pools import Pool
 from sluice.sandbox.train.protocol import Evaluator, Trainer
 from sluice.sandbox.train.results import evaluated, trained
-from sluice.sandbox.train.trials import Trial, carry_out
+from sluice.sandbox.train.trials import Trial, carry_out, resumes
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,22 @@ class JudgedAtOnce:
         `TrialError` where there is nothing to train on.
         """
         trials = [Trial.of(folder, pool.name, seed) for seed in seeds]
-        if all(trial.record() is not None for trial in trials):
-            return [trial.record() or {} for trial in trials]
-        made = export(pool, folder / "data", self.trainer.data_format)
-        records = carry_out(trials, lambda trial: self._one(trial, made.folder))
-        shutil.rmtree(folder / "data", ignore_errors=True)
-        return records
+        place = (
+            folder / pool.name / "data"
+        )  # an arm's own: what a killed run left must not be taken for another's
+        try:
+            if all(trial.record() is not None for trial in trials):
+                return [trial.record() or {} for trial in trials]
+            made = export(pool, place, self.trainer.data_format)
+            return carry_out(
+                trials, lambda trial: self._one(trial, made.folder), resumes=resumes(self.trainer)
+            )
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
     def _one(self, trial: Trial, data: Path) -> Mapping[str, Any]:
         model = trained(self.trainer, data, trial).model
-        metrics = evaluated(self.evaluator, model, self.data, trial)
-        shutil.rmtree(trial.output, ignore_errors=True)
-        return {"metrics": metrics}
+        try:
+            return {"metrics": evaluated(self.evaluator, model, self.data, trial)}
+        finally:
+            shutil.rmtree(trial.output, ignore_errors=True)

@@ -97,7 +97,7 @@ class Program(Part):
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(self.retries + 1):
-            with slots(self.gpus) as devices:
+            with slots(self.gpus, _GIVEN_UP.is_set) as devices:
                 try:
                     return self._once({**given, "log": log}, log, devices)
                 except TrialError as error:

@@ -49,7 +49,8 @@ class Trainer(Protocol):
     def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
         """Train on the data in the folder `data`, leave the model below `output`, write what happens to `log`.
 
-        `output` exists and is empty. A run that went wrong comes back as `Trained.diverged`, or raises `TrialError`;
+        `output` exists and is empty; a trainer with `resumes = True` finds there, and goes on from, what a killed
+        try of the same run left. A run that went wrong comes back as `Trained.diverged`, or raises `TrialError`;
         it never returns numbers that are no result.
         """
         ...

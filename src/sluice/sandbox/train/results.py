@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 from sluice.errors import TrialError
@@ -10,11 +12,11 @@ from sluice.sandbox.train.trials import Trial
 
 
 def trained(trainer: Trainer, data: Path, trial: Trial) -> Trained:
-    """What training left; `TrialError` where it diverged."""
+    """What training left; `TrialError` where it diverged, or one of its metrics is no number."""
     found = trainer.train(data, trial.output, seed=trial.seed, log=trial.log)
     if found.diverged:
         raise TrialError(f"diverged: {found.diverged.removeprefix('diverged: ')}")
-    return found
+    return replace(found, metrics={name: _number(name, value) for name, value in found.metrics.items()})
 
 
 def evaluated(evaluator: Evaluator, model: Path, data: Path | None, trial: Trial) -> dict[str, float]:
@@ -23,6 +25,10 @@ def evaluated(evaluator: Evaluator, model: Path, data: Path | None, trial: Trial
     for name in evaluator.metrics:
         if name not in found:
             raise TrialError(f"no result: there is no {name}")
-        if found[name] != found[name] or abs(found[name]) == float("inf"):
-            raise TrialError(f"diverged: {name} is {found[name]}")
-    return {name: float(found[name]) for name in evaluator.metrics}
+    return {name: _number(name, found[name]) for name in evaluator.metrics}
+
+
+def _number(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise TrialError(f"diverged: {name} is {value}")
+    return float(value)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -30,10 +30,10 @@ def devices() -> tuple[str, ...]:
 
 
 @contextmanager
-def slots(count: int) -> Iterator[tuple[str, ...] | None]:
+def slots(count: int, given_up: Callable[[], bool] = lambda: False) -> Iterator[tuple[str, ...] | None]:
     """Hold `count` GPUs, waiting for them as long as others hold them; None where none is asked for.
 
-    `MissingError` where this machine has fewer.
+    `MissingError` where this machine has fewer, KeyboardInterrupt once waiting is `given_up`.
     """
     if not count:
         yield None
@@ -47,6 +47,8 @@ def slots(count: int) -> Iterator[tuple[str, ...] | None]:
     with ExitStack() as held:
         chosen: list[str] = []
         while len(chosen) < count:
+            if given_up():
+                raise KeyboardInterrupt  # as a program is ended that runs already
             # All or none: two that each hold half of what both need would wait for ever.
             with ExitStack() as tried:
                 chosen = _taken(known, count, tried)

@@ -23,6 +23,7 @@ class text_to_video:  # noqa: N801 - its name in a workflow
     """
 
     data_format: DataFormat = "webdataset"
+    resumes = True  # from its checkpoint
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -56,10 +57,11 @@ class Trial:
             return None
         return found
 
-    def begin(self) -> None:
-        """An empty folder: what a killed try left is no part of this one."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.output.mkdir(parents=True)
+    def begin(self, *, keep: bool) -> None:
+        """An empty folder; what a killed try left is no part of this one, unless `keep`."""
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.output.mkdir(parents=True, exist_ok=True)
 
     def end(self, record: Mapping[str, Any]) -> None:
         """Note what came of it, last of all."""
@@ -83,20 +85,30 @@ Work = Callable[[Trial], Mapping[str, Any]]
 """Does one trial and tells what came of it, as JSON data; raises where there is no result."""
 
 
+def resumes(component: Any) -> bool:
+    """Whether a component says that it goes on from what a killed try of the same run left in its folder."""
+    return bool(getattr(component, "resumes", False))
+
+
 def carry_out(
-    trials: Sequence[Trial], work: Work, *, at_once: int = 1, say: Callable[[str], None] = lambda text: None
+    trials: Sequence[Trial],
+    work: Work,
+    *,
+    at_once: int = 1,
+    resumes: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """The records of all trials, in order: of those that ended before as they were, of the others now.
 
     A record has the `reason` why there is no result (empty where there is one) and the `seconds` that it took. What
     a trial raises fails that trial alone, unless it is the user's to mend for all of them (a wrong setting, a missing
-    library): that ends the job. `at_once` trials are at work at a time.
+    library): that ends the job. `at_once` trials are at work at a time. `resumes`: a killed trial finds what it left.
     """
     records = {trial: record for trial in trials if (record := trial.record()) is not None}
     left = [trial for trial in trials if trial not in records]
     if records and left:
         say(f"{len(records)} of {len(trials)} were done before")
-    for trial, record in _ended(left, work, at_once):
+    for trial, record in _ended(left, partial(_carried_out, work=work, keep=resumes), at_once):
         records[trial] = record
         told = record["reason"] or f"{record['seconds']:.1f} s"
         say(f"{len(records)} of {len(trials)}: {trial.arm}, seed {trial.seed}: {told}")
@@ -123,13 +135,15 @@ def expected(component: Any, runs: int) -> Outlook:
     )
 
 
-def _ended(trials: Sequence[Trial], work: Work, at_once: int) -> Iterator[tuple[Trial, dict[str, Any]]]:
+def _ended(
+    trials: Sequence[Trial], carried_out: Callable[[Trial], dict[str, Any]], at_once: int
+) -> Iterator[tuple[Trial, dict[str, Any]]]:
     if at_once == 1:
         for trial in trials:
-            yield trial, _carried_out(trial, work)
+            yield trial, carried_out(trial)
         return
     with ThreadPoolExecutor(at_once) as threads:
-        futures = {threads.submit(_carried_out, trial, work): trial for trial in trials}
+        futures = {threads.submit(carried_out, trial): trial for trial in trials}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -142,13 +156,14 @@ def _ended(trials: Sequence[Trial], work: Work, at_once: int) -> Iterator[tuple[
             raise
 
 
-def _carried_out(trial: Trial, work: Work) -> dict[str, Any]:
-    trial.begin()
+def _carried_out(trial: Trial, *, work: Work, keep: bool) -> dict[str, Any]:
+    trial.begin(keep=keep)
     started = perf_counter()
     found: Mapping[str, Any] = {}
     reason = ""
     try:
-        found = work(trial)
+        # What cannot be kept as JSON fails this trial, like all else that goes wrong in it.
+        found = json.loads(json.dumps(dict(work(trial)), allow_nan=False))
     except TrialError as error:
         reason = error.reason
         _append(trial.log, f"# {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -112,11 +113,19 @@ class _Run:
 
 
 def _forget_failed(output: Path, say: Callable[[str], None]) -> None:
-    """Forget runs without a result, and that their job and all later ones have finished."""
-    forgotten = 0
+    """Forget runs without a result, and that their job and all later ones have finished.
+
+    Of later rounds nothing stays: their arms may be other samples now under the same names.
+    """
+    forgotten, first = 0, math.inf
     for folder in Blackboard(output).folders():
+        number = (folder.begun or {})["round"]
+        if number > first:
+            shutil.rmtree(folder.path)
+            continue
         forgotten += forget_failed(folder.files)
         if forgotten:
+            first = min(first, number)
             folder.forget()
     say(f"{forgotten} runs without a result are tried again")
 
