@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
+from threading import Barrier
+from time import sleep
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_videos import made, number_of, numbered
+from sluice.codec import video
 from sluice.codec.video.windows import LEAST_FRAMES, frame_windows
+from sluice.ops.video.info import video_info
 from sluice.ops.video.windows import Sampling, clip_times, shown
 from sluice.sample import Media
 
@@ -83,6 +90,37 @@ def test_windows_of_a_span_count_its_own_frames() -> None:
     assert len(times) == 60
     seen = shown(span, times, Sampling(2.0, 64, 100_000))
     assert [number_of(rgb[..., 1]) for rgb in seen.pictures] == [30, 45, 60, 75]
+
+
+def test_threads_that_ask_for_clips_of_one_source_read_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "source.mp4"
+    path.write_bytes(made(numbered(60), fps=30))
+    calls: list[str] = []
+
+    def counted(name: str) -> None:
+        real = getattr(video, name)
+
+        def slow(media: Media) -> Any:
+            calls.append(name)
+            sleep(0.1)
+            return real(media)
+
+        monkeypatch.setattr(video, name, slow)
+
+    counted("probe")
+    counted("frame_times")
+    together = Barrier(8)
+
+    def asked(k: int) -> tuple[float, int]:
+        clip = Media(str(path), size=path.stat().st_size, start_s=k / 10, end_s=k / 10 + 1)
+        together.wait()
+        return round(video_info(clip).duration_s, 6), len(clip_times(clip))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(asked, range(8))) == {(1.0, 30)}
+    assert sorted(calls) == ["frame_times", "probe"]
 
 
 def test_time_is_that_of_the_frames_where_their_rate_varies() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sluice.errors import UnreadableError
@@ -18,6 +19,8 @@ _SOURCES = 64
 """Sources whose headers are remembered: clips of one follow each other."""
 
 _probed: OrderedDict[tuple[str, int | None, int | None], Any] = OrderedDict()
+_probing = Lock()
+"""Held while a source is probed: threads that ask for clips of one wait for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,12 @@ def _source(media: Media) -> VideoInfo:
     if not media.uri:
         return probe(whole)
     key = (media.uri, media.offset, media.size)
-    if key in _probed:
-        _probed.move_to_end(key)
-    else:
-        _probed[key] = probe(whole)
-        while len(_probed) > _SOURCES:
-            _probed.popitem(last=False)
-    found: VideoInfo = _probed[key]
+    with _probing:
+        if key in _probed:
+            _probed.move_to_end(key)
+        else:
+            _probed[key] = probe(whole)
+            while len(_probed) > _SOURCES:
+                _probed.popitem(last=False)
+        found: VideoInfo = _probed[key]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import xxhash
@@ -26,6 +27,8 @@ Times = NDArray[np.float64]
 
 _SAME_S = 1e-6
 _SOURCES = 4
+_reading = Lock()
+"""Held while the times of a source are read: threads that ask for clips of one wait for one reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,17 @@ def clip_times(media: Media | None) -> Times:
         raise UnreadableError("no bytes", "the item has no media")
     whole = replace(media, start_s=None, end_s=None, crop=None)
     try:
-        times = _times(whole) if whole.uri else _times.__wrapped__(whole)
+        times = _remembered(whole) if whole.uri else _times.__wrapped__(whole)
     except StorageError as error:
         raise UnreadableError("bytes not readable", str(error)) from error
     first = 0 if media.start_s is None else int(np.searchsorted(times, media.start_s - _SAME_S))
     last = len(times) if media.end_s is None else int(np.searchsorted(times, media.end_s - _SAME_S))
     return times[first:last]
+
+
+def _remembered(whole: Media) -> Times:
+    with _reading:
+        return _times(whole)
 
 
 @lru_cache(maxsize=_SOURCES)
