@@ -86,7 +86,8 @@ def track(
     setting `fps` says, from 0 on: for each such time the first frame that is not earlier, a frame once), `frames`
     every frame, `audio` blocks of sound of equal length. It returns one row (a NamedTuple), or None for none. `start`
     tells it of a new source; `end`, where there is one, gives at the source's end the rows that had to wait for later
-    frames, each with its time: `(seconds, row)`, ascending, none before a row given already. Operators of scope `video`
+    frames, each with its time: `(seconds, row)`, ascending, none before a row given already. `open`, where there is
+    one, is called of one of them before any source is decoded: what it misses ends the run. Operators of scope `video`
     take it by its name, as a `Span`.
     """
 

@@ -42,6 +42,8 @@ def opened(instance: Instance) -> tuple[Callable[..., Any], dict[str, Any]]:
     if instance.reduce is not None:
         return partial(reduced_parts, reduce=instance.reduce, parts=len(instance.outputs)), {}
     if instance.spec.kind == "track":
+        if hasattr(instance.spec.target, "open"):  # what is missing ends the run before a source is decoded
+            instance.spec.target(**instance.settings).open()
         return partial(tracks.span, instance), {}
     beforehand = set(PAIRING) if instance.spec.scope in PAIR_SCOPES else set()
     if any(need.marked(Frames) for need in instance.spec.needs):

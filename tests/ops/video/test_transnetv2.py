@@ -22,6 +22,8 @@ from sluice.operator.splitting import Splitter
 from sluice.ops.video.shots import learned_transitions
 from sluice.ops.video.transition import Transition
 from sluice.ops.video.transnetv2 import Windows
+from sluice.recipe.load import loads
+from sluice.run import run
 from sluice.sample import Item, Media, Sample
 
 
@@ -208,6 +210,28 @@ def test_a_video_without_transitions_is_one_clip(weights: str) -> None:
     ).children
     assert (child.fields["clip_start_s"], child.fields["clip_frames"]) == (0.0, 60)
     assert (child.fields["clip_start_kind"], child.fields["clip_end_kind"]) == ("start", "end")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_wrong_weights_end_a_run_before_it_decodes(tmp_path: Path, workers: int) -> None:
+    source, path = tmp_path / "in", tmp_path / "other.pth"
+    source.mkdir()
+    (source / "a.mp4").write_bytes(made(scenes([30, 30])))
+    torch.save({"fc1.bias": torch.zeros(1)}, path)
+    step = f"  - split: {{video_split_shots: {{detector: transnetv2, weights: {path}}}}}\n"
+    recipe = loads(
+        f"source: {{path: {source}}}\nsteps:\n{step}write: {{path: {tmp_path}/out, format: clips}}\n"
+    )
+    before = tracks.decoded().frames
+    with pytest.raises(MissingError, match="does not hold the weights of TransNetV2"):
+        run(recipe, workers=workers, quiet=True)
+    assert tracks.decoded().frames == before
+
+
+def test_one_model_serves_all_sources(weights: str) -> None:
+    track = registry().bind("video_transnetv2", {"weights": weights})
+    opened = [track.spec.target(**track.settings).open() for _ in range(2)]
+    assert opened[0] is opened[1]
 
 
 def test_other_weights_are_refused_by_name(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sluice.model.client import Server, server_for
 from sluice.model.device import Device, DtypeName
 from sluice.model.files import Weights, find
 from sluice.model.runner import BatchSize, Load, Runner
@@ -81,10 +83,14 @@ class video_transnetv2:  # noqa: N801 - an operator's name is its class's
         self._weights = weights
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
 
+    def open(self) -> Runner:
+        """Load the model, once a process."""
+        server = server_for(self._runs_on["device"])
+        return _runner(str(find(self._weights)), tuple(self._runs_on.items()), server)
+
     def start(self, info: Any) -> None:
         """A new source: no frame of it was seen."""
-        load = Load("sluice.model.transnetv2:transitions", str(find(self._weights)))
-        self._runner = Runner(load, **self._runs_on).open()
+        self._runner = self.open()
         self._windows, self._full = Windows(), list[Pixels]()
         self._times, self._pts = array("d"), array("q")
         self._probabilities: list[NDArray[np.float32]] = []
@@ -114,3 +120,9 @@ class video_transnetv2:  # noqa: N801 - an operator's name is its class's
         """Have the windows that wait looked at."""
         self._probabilities += self._runner([{"frames": window} for window in self._full])
         self._full.clear()
+
+
+@cache
+def _runner(path: str, runs_on: tuple[tuple[str, Any], ...], server: Server | None) -> Runner:
+    """The opened model, shared by all sources; another where another process serves the device."""
+    return Runner(Load("sluice.model.transnetv2:transitions", path), **dict(runs_on)).open()
