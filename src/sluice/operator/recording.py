@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from sluice.codec.video import VideoInfo, decode, even_blocks
-from sluice.errors import OperatorError, UnreadableError
+from sluice.errors import OperatorError, SampleError, UnavailableError, UnreadableError
 from sluice.operator import alive
 from sluice.operator.instance import Instance
 from sluice.operator.value import storable
@@ -130,7 +130,9 @@ class _Recorder:
     def _guarded(self, call: Any) -> None:
         try:
             call()
-        except (MemoryError, UnreadableError) as error:
+        except UnavailableError:
+            raise  # no sample's doing
+        except (MemoryError, SampleError) as error:
             self.trouble = error
         except Exception as error:  # noqa: BLE001 - whatever a track raises becomes its own counted failure
             self.trouble = OperatorError(f"{self._name}: {type(error).__name__}", str(error))
