@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_server import Answer, Captioner, completion, picture_in, status
+from caption_server import Answer, Captioner, completion, picture_in, status, text_in
 from sluice.errors import MissingError, PlanError, UnavailableError
 from sluice.model import endpoint, journal
+from sluice.model.prompts import text_hash
 from sluice.operator import Instance, Measured, Program, registry
 from sluice.sample import Item, Media, Sample
 from sluice.storage import Location
@@ -69,6 +70,16 @@ def test_a_caption_comes_with_what_made_it_and_what_it_took(captioner: Captioner
         "cost_usd": pytest.approx((100 * 2 + 5 * 8) / 1e6),
     }
     assert len(row["prompt"]) == 16
+
+
+def test_a_prompt_is_read_once(captioner: Captioner, tmp_path: Path) -> None:
+    path, text = tmp_path / "prompt.txt", "What is there?"
+    path.write_text(text)
+    program = Program([bound(captioner, prompt=str(path))]).open()
+    path.write_text("Something else?")
+    made = program(samples(picture(0)))
+    assert text_in(captioner.bodies[0]) == text
+    assert made.columns["image_caption_prompt"] == [[text_hash(text)]]
 
 
 def test_the_picture_is_sent_small_upright_and_as_asked(captioner: Captioner) -> None:

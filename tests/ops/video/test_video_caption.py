@@ -14,6 +14,7 @@ from PIL import Image
 from caption_server import Captioner, completion, picture_in, pictures_in, status, text_in
 from made_videos import made, numbered
 from sluice.model import endpoint, journal
+from sluice.model.prompts import text_hash
 from sluice.operator import Instance, Measured, Program, registry
 from sluice.sample import Item, Media, Sample
 from sluice.storage import Location
@@ -77,6 +78,16 @@ def test_each_window_is_captioned_by_its_frames(captioner: Captioner) -> None:
     assert (row["model"], len(row["prompt"])) == ("m", 16)
     assert {Image.open(io.BytesIO(picture_in(body))).format for body in captioner.bodies} == {"JPEG"}
     assert all("frames of one video clip" in text_in(body) for body in captioner.bodies)
+
+
+def test_a_prompt_is_read_once(captioner: Captioner, tmp_path: Path) -> None:
+    path, text = tmp_path / "prompt.txt", "What is there?"
+    path.write_text(text)
+    program = Program([bound(captioner, prompt=str(path))]).open()
+    path.write_text("Something else?")
+    made = program(samples(video(40)))
+    assert text_in(captioner.bodies[0]) == text
+    assert column(made, "prompt") == [text_hash(text)]
 
 
 def test_a_clip_of_three_frames_has_no_window(captioner: Captioner) -> None:

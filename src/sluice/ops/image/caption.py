@@ -15,7 +15,7 @@ from sluice.errors import SampleError
 from sluice.model.captions import caption_of
 from sluice.model.endpoint import Reply, picture_part, text_part
 from sluice.model.langid import packaged_identifier
-from sluice.model.prompts import Prompt, prompt_hash, prompt_text
+from sluice.model.prompts import Prompt, prompt_text, text_hash
 from sluice.model.remote import EndpointSettings, Question, RemoteModel
 from sluice.operator import Field, measure
 from sluice.ops.image.pixels import LIBRARIES
@@ -59,13 +59,14 @@ class image_caption:  # noqa: N801 - an operator's name is its class's
         language: str | None = None,
         **endpoint: Unpack[EndpointSettings],
     ) -> None:
-        self._prompt, self._format, self._max_pixels, self._language = prompt, format, max_pixels, language
-        asked = {"prompt": prompt_hash(prompt), "max_pixels": max_pixels, "format": format}
+        self._format, self._max_pixels, self._language = format, max_pixels, language
+        self._text = prompt_text(prompt)
+        self._prompt = text_hash(self._text)
+        asked = {"prompt": self._prompt, "max_pixels": max_pixels, "format": format}
         self._remote = RemoteModel(max_tokens=max_tokens, asked=asked, **endpoint)
 
     def open(self) -> None:
         """Open the journal; nothing is sent yet."""
-        self._text = prompt_text(self._prompt)
         self._remote.open()
         if self._language is not None:
             packaged_identifier()
@@ -88,4 +89,4 @@ class image_caption:  # noqa: N801 - an operator's name is its class's
             return reply
         text: Any = caption_of(reply, self._language)
         counts, cost = (reply.tokens_in, reply.tokens_out), self._remote.cost_usd([reply])
-        return Caption(text, self._remote.name, prompt_hash(self._prompt), *counts, cost)
+        return Caption(text, self._remote.name, self._prompt, *counts, cost)

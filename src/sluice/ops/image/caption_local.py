@@ -18,7 +18,7 @@ from sluice.model.endpoint import Reply
 from sluice.model.files import Weights, digest
 from sluice.model.journal import journal_of, request_key
 from sluice.model.langid import packaged_identifier
-from sluice.model.prompts import Prompt, prompt_hash, prompt_text
+from sluice.model.prompts import Prompt, prompt_text, text_hash
 from sluice.model.runner import BatchSize
 from sluice.operator import Field, measure
 from sluice.ops.image.pixels import LIBRARIES
@@ -59,7 +59,9 @@ class image_caption_local:  # noqa: N801 - an operator's name is its class's
         dtype: DtypeName = "auto",
         batch_size: BatchSize = None,
     ) -> None:
-        self._model, self._prompt, self._language, self._max_tokens = model, prompt, language, max_tokens
+        self._model, self._language, self._max_tokens = model, language, max_tokens
+        self._text = prompt_text(prompt)
+        self._prompt = text_hash(self._text)
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
 
     def open(self) -> None:
@@ -68,11 +70,11 @@ class image_caption_local:  # noqa: N801 - an operator's name is its class's
             packaged_identifier()
         self._journal = journal_of(self._model)
         self._captioner = Captioner(
-            self._model, prompt_text(self._prompt), max_tokens=self._max_tokens, **self._runs_on
+            self._model, self._text, max_tokens=self._max_tokens, **self._runs_on
         ).open()
         self._asked = {
             "model": digest(self._model),
-            "prompt": prompt_hash(self._prompt) if self._captioner.chats else "",
+            "prompt": self._prompt if self._captioner.chats else "",
             "max_tokens": self._max_tokens,
             "runs_on": self._captioner.runs_on,
         }
@@ -100,7 +102,7 @@ class image_caption_local:  # noqa: N801 - an operator's name is its class's
             return known
         reply = Reply(**known)
         text: Any = caption_of(reply, self._language)
-        return LocalCaption(text, self._model, prompt_hash(self._prompt), reply.tokens_out)
+        return LocalCaption(text, self._model, self._prompt, reply.tokens_out)
 
 
 def _decoded(data: bytes, view: Media) -> NDArray[np.uint8] | Any:

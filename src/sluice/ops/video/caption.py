@@ -13,7 +13,7 @@ from sluice.errors import SampleError
 from sluice.model.captions import caption_of
 from sluice.model.endpoint import Reply
 from sluice.model.langid import packaged_identifier
-from sluice.model.prompts import VideoPrompt, prompt_hash, prompt_text
+from sluice.model.prompts import VideoPrompt, prompt_text, text_hash
 from sluice.model.remote import EndpointSettings, Question, RemoteModel, tokens
 from sluice.operator import Field, measure
 from sluice.ops.video.asked import message
@@ -69,14 +69,15 @@ class video_caption:  # noqa: N801 - an operator's name is its class's
         max_pixels: Annotated[int, Setting(ge=1024)] = MOST_PIXELS,
         **endpoint: Unpack[EndpointSettings],
     ) -> None:
-        self._prompt, self._language, self._lengths = prompt, language, (window_frames, min_remainder_frames)
+        self._language, self._lengths = language, (window_frames, min_remainder_frames)
         self._sampling = Sampling(fps, max_frames, max_pixels)
-        asked = {"prompt": prompt_hash(prompt, "video")}
+        self._text = prompt_text(prompt, "video")
+        self._prompt = text_hash(self._text)
+        asked = {"prompt": self._prompt}
         self._remote = RemoteModel(max_tokens=max_tokens, asked=asked, **endpoint)
 
     def open(self) -> None:
         """Open the journal; nothing is sent yet."""
-        self._text = prompt_text(self._prompt, "video")
         self._remote.open()
         if self._language is not None:
             packaged_identifier()
@@ -106,7 +107,7 @@ class video_caption:  # noqa: N801 - an operator's name is its class's
             paid.append(reply)
             text = caption_of(reply, self._language)
             said.append(WindowCaption.of(window, text, (reply.tokens_in, reply.tokens_out)))
-        return total(said, self._remote, prompt_hash(self._prompt, "video"), paid)
+        return total(said, self._remote, self._prompt, paid)
 
 
 def total(

@@ -16,7 +16,7 @@ from sluice.model.endpoint import Reply
 from sluice.model.files import Weights, digest
 from sluice.model.journal import journal_of, request_key
 from sluice.model.langid import packaged_identifier
-from sluice.model.prompts import VideoPrompt, prompt_hash, prompt_text
+from sluice.model.prompts import VideoPrompt, prompt_text, text_hash
 from sluice.model.remote import tokens
 from sluice.model.runner import BatchSize
 from sluice.operator import Field, measure
@@ -70,7 +70,9 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
         dtype: DtypeName = "auto",
         batch_size: BatchSize = None,
     ) -> None:
-        self._model, self._prompt, self._language, self._max_tokens = model, prompt, language, max_tokens
+        self._model, self._language, self._max_tokens = model, language, max_tokens
+        self._text = prompt_text(prompt, "video")
+        self._prompt = text_hash(self._text)
         self._lengths = (window_frames, min_remainder_frames)
         self._sampled = (fps, max_frames, max_pixels)
         self._runs_on: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
@@ -81,13 +83,13 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
             packaged_identifier()
         self._journal = journal_of(self._model)
         self._captioner = Captioner(
-            self._model, prompt_text(self._prompt, "video"), max_tokens=self._max_tokens, **self._runs_on
+            self._model, self._text, max_tokens=self._max_tokens, **self._runs_on
         ).open()
         fps, most_frames, most_pixels = self._sampled
         self._sampling = Sampling(fps, most_frames if self._captioner.chats else 1, most_pixels)
         self._asked = {
             "model": digest(self._model),
-            "prompt": prompt_hash(self._prompt, "video") if self._captioner.chats else "",
+            "prompt": self._prompt if self._captioner.chats else "",
             "max_tokens": self._max_tokens,
             "runs_on": self._captioner.runs_on,
         }
@@ -146,6 +148,6 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
             to_json(said),
             uncaptioned(said),
             self._model,
-            prompt_hash(self._prompt, "video"),
+            self._prompt,
             tokens(each.completion_tokens for each in said),
         )

@@ -13,7 +13,7 @@ from sluice.errors import SampleError
 from sluice.model.captions import caption_of
 from sluice.model.endpoint import Reply
 from sluice.model.langid import packaged_identifier
-from sluice.model.prompts import TextPrompt, prompt_hash, prompt_text, text_hash
+from sluice.model.prompts import TextPrompt, prompt_text, text_hash
 from sluice.model.remote import Ask, EndpointSettings, Question, RemoteModel
 from sluice.operator import measure
 from sluice.operator.spec import When
@@ -44,13 +44,13 @@ class video_caption_rewritten:  # noqa: N801 - an operator's name is its class's
         language: str | None = None,
         **endpoint: Unpack[EndpointSettings],
     ) -> None:
-        self._prompt, self._language = prompt, language
-        asked = {"prompt": prompt_hash(prompt, "text")}
+        self._language, self._text = language, prompt_text(prompt, "text")
+        self._prompt = text_hash(self._text)
+        asked = {"prompt": self._prompt}
         self._remote = RemoteModel(max_tokens=max_tokens, asked=asked, **endpoint)
 
     def open(self) -> None:
         """Open the journal; nothing is sent yet."""
-        self._text = prompt_text(self._prompt, "text")
         self._remote.open()
         if self._language is not None:
             packaged_identifier()
@@ -87,4 +87,4 @@ class video_caption_rewritten:  # noqa: N801 - an operator's name is its class's
             paid.append(reply)
             text = caption_of(reply, self._language)
             said.append(WindowCaption.of(each.window, text, (reply.tokens_in, reply.tokens_out)))
-        return trouble or total(said, self._remote, prompt_hash(self._prompt, "text"), paid)
+        return trouble or total(said, self._remote, self._prompt, paid)

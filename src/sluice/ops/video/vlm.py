@@ -13,7 +13,7 @@ from pydantic import Field as Setting
 from sluice.errors import Declined, SampleError
 from sluice.model.captions import caption_of
 from sluice.model.endpoint import Reply
-from sluice.model.prompts import QuestionsPrompt, prompt_hash, prompt_text
+from sluice.model.prompts import QuestionsPrompt, prompt_text, text_hash
 from sluice.model.remote import EndpointSettings, RemoteModel
 from sluice.operator import Field, measure
 from sluice.ops.video.asked import about_clip
@@ -75,13 +75,12 @@ class video_vlm:  # noqa: N801 - an operator's name is its class's
         max_pixels: Annotated[int, Setting(ge=1024)] = MOST_PIXELS,
         **endpoint: Unpack[EndpointSettings],
     ) -> None:
-        self._prompt, self._sampling = prompt, Sampling(fps, max_frames, max_pixels)
-        asked = {"prompt": prompt_hash(prompt, "questions")}
+        self._text, self._sampling = prompt_text(prompt, "questions"), Sampling(fps, max_frames, max_pixels)
+        asked = {"prompt": text_hash(self._text)}
         self._remote = RemoteModel(max_tokens=max_tokens, asked=asked, **endpoint)
 
     def open(self) -> None:
         """Open the journal; nothing is sent yet."""
-        self._text = prompt_text(self._prompt, "questions")
         self._remote.open()
 
     def __call__(self, media: list[Media | None]) -> list[Answers]:
