@@ -114,5 +114,14 @@ def test_a_window_is_captioned_once_whatever_the_company(tiny_model: Tiny, monke
     assert [note.reason for note in again.notes[3]] == ["too few frames"]
 
 
+def test_the_journal_is_asked_once_for_windows_alike(tiny_model: Tiny, monkeypatch: Any) -> None:
+    folder, asked = tiny_model("blip_captioner"), list[str]()
+    get = journal.Journal.get
+    monkeypatch.setattr(journal.Journal, "get", lambda self, key: asked.append(key) or get(self, key))
+    found = captions(video(40), video(40), video(40, 300), model=folder)
+    assert len(asked) == len(set(asked)) == 2
+    assert json_texts(found, 0) == json_texts(found, 1)
+
+
 def json_texts(measured: Measured, row: int) -> list[str | None]:
     return [w["text"] for w in json.loads(measured.columns["video_caption_local_windows"][row][0])]

@@ -113,16 +113,16 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
         """A reply to each window, of the journal where it has one; or why it cannot be seen."""
         seen = [self._seen(part) for part in asked]
         keys = [request_key(self._request(each)) if isinstance(each, Shown) else "" for each in seen]
-        todo = {
-            key: each
-            for key, each in zip(keys, seen, strict=True)
-            if isinstance(each, Shown) and self._journal.get(key) is None
-        }
+        windows = {key: each for key, each in zip(keys, seen, strict=True) if isinstance(each, Shown)}
+        known = {key: self._journal.get(key) for key in windows}
+        replies = {key: Reply(**reply) for key, reply in known.items() if reply is not None}
+        todo = {key: each for key, each in windows.items() if key not in replies}
         made = self._captioner([each.pictures for each in todo.values()]) if todo else []
         for (key, each), reply in zip(todo.items(), made, strict=True):
             self._journal.put(key, self._request(each), vars(reply))
+            replies[key] = reply
         return [
-            Reply(**(self._journal.get(key) or {})) if isinstance(each, Shown) else each
+            each if isinstance(each, SampleError) else replies[key]
             for key, each in zip(keys, seen, strict=True)
         ]
 

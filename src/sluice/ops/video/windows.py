@@ -74,15 +74,8 @@ class Shown:
     """What a model is shown of a clip from frame to frame: the pictures, and the digest that they are known by."""
 
     pictures: tuple[NDArray[np.uint8], ...]
-
-    @property
-    def digest(self) -> str:
-        """xxh3-128 of the pictures' sizes and pixels."""
-        hasher = xxhash.xxh3_128()
-        for rgb in self.pictures:
-            hasher.update(repr(rgb.shape).encode())
-            hasher.update(rgb.tobytes())
-        return hasher.hexdigest()
+    digest: str
+    """xxh3-128 of the pictures' sizes and pixels."""
 
 
 def clip_times(media: Media | None) -> Times:
@@ -139,6 +132,15 @@ def parts(media: Media | None, window: int, least_remainder: int) -> list[Part] 
 def shown(media: Media, times_s: Times, sampling: Sampling) -> Shown:
     """What a model is shown of the frames of a clip that have these times. Raises UnreadableError."""
     try:
-        return Shown(tuple(sampling.pictures(media, [float(times_s[k]) for k in sampling.places(times_s)])))
+        pictures = sampling.pictures(media, [float(times_s[k]) for k in sampling.places(times_s)])
     except StorageError as error:
         raise UnreadableError("bytes not readable", str(error)) from error
+    return Shown(tuple(pictures), _digest(pictures))
+
+
+def _digest(pictures: Sequence[NDArray[np.uint8]]) -> str:
+    hasher = xxhash.xxh3_128()
+    for rgb in pictures:
+        hasher.update(repr(rgb.shape).encode())
+        hasher.update(rgb.tobytes())
+    return hasher.hexdigest()
