@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from made_videos import made, number_of, numbered
 from sluice.codec import video
 from sluice.codec.video.windows import LEAST_FRAMES, frame_windows
+from sluice.errors import UnreadableError
 from sluice.ops.video.info import video_info
-from sluice.ops.video.windows import Sampling, clip_times, shown
+from sluice.ops.video.windows import Part, Sampling, Window, clip_times, of_each, shown
 from sluice.sample import Media
 
 
@@ -121,6 +122,14 @@ def test_threads_that_ask_for_clips_of_one_source_read_it_once(
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(asked, range(8))) == {(1.0, 30)}
     assert sorted(calls) == ["frame_times", "probe"]
+
+
+def test_replies_go_back_to_the_clips_whose_windows_they_are_of() -> None:
+    view, times = Media(uri="a.mp4"), np.arange(8.0)
+    first, second = (Part(view, Window(k, k + 4), times[k : k + 4]) for k in (0, 4))
+    trouble = UnreadableError("torn")
+    found = of_each([[first, second], trouble, [second]], iter("abc"))
+    assert found == [[(Window(0, 4), "a"), (Window(4, 8), "b")], trouble, [(Window(4, 8), "c")]]
 
 
 def test_time_is_that_of_the_frames_where_their_rate_varies() -> None:

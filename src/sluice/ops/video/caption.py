@@ -19,7 +19,7 @@ from sluice.operator import Field, measure
 from sluice.ops.video.asked import message
 from sluice.ops.video.captions import WindowCaption, clip_text, to_json, uncaptioned
 from sluice.ops.video.frame import LIBRARIES
-from sluice.ops.video.windows import FPS, MOST_FRAMES, MOST_PIXELS, Part, Sampling, Window, parts
+from sluice.ops.video.windows import FPS, MOST_FRAMES, MOST_PIXELS, Part, Sampling, Window, of_each, parts
 from sluice.sample import Media
 
 
@@ -86,12 +86,9 @@ class video_caption:  # noqa: N801 - an operator's name is its class's
         """The captions of each clip, or the exception that says why it has none."""
         of_clips = [parts(view, *self._lengths) for view in media]
         asks = [partial(self._question, part) for each in of_clips if isinstance(each, list) for part in each]
-        replies = iter(self._remote(asks))
         found: list[Any] = [
-            self._captions([(part.window, next(replies)) for part in each])
-            if isinstance(each, list)
-            else each
-            for each in of_clips
+            each if isinstance(each, SampleError) else self._captions(each)
+            for each in of_each(of_clips, self._remote(asks))
         ]
         return found
 

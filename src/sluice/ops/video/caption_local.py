@@ -22,7 +22,17 @@ from sluice.model.runner import BatchSize
 from sluice.operator import Field, measure
 from sluice.ops.video.captions import WindowCaption, clip_text, to_json, uncaptioned
 from sluice.ops.video.frame import LIBRARIES
-from sluice.ops.video.windows import FPS, MOST_FRAMES, MOST_PIXELS, Part, Sampling, Shown, Window, parts
+from sluice.ops.video.windows import (
+    FPS,
+    MOST_FRAMES,
+    MOST_PIXELS,
+    Part,
+    Sampling,
+    Shown,
+    Window,
+    of_each,
+    parts,
+)
 from sluice.sample import Media
 
 WINDOWS_AT_ONCE = 16
@@ -100,12 +110,10 @@ class video_caption_local:  # noqa: N801 - an operator's name is its class's
         of_clips = [parts(view, *self._lengths) for view in media]
         todo = [part for each in of_clips if isinstance(each, list) for part in each]
         starts = range(0, len(todo), WINDOWS_AT_ONCE)
-        replies = iter([r for k in starts for r in self._replies(todo[k : k + WINDOWS_AT_ONCE])])
+        replies = [reply for k in starts for reply in self._replies(todo[k : k + WINDOWS_AT_ONCE])]
         found: list[Any] = [
-            self._captions([(part.window, next(replies)) for part in each])
-            if isinstance(each, list)
-            else each
-            for each in of_clips
+            each if isinstance(each, SampleError) else self._captions(each)
+            for each in of_each(of_clips, replies)
         ]
         return found
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import xxhash
@@ -22,6 +23,7 @@ FPS = 2.0
 MOST_FRAMES, MOST_PIXELS = 64, 4_194_304
 """What a model is shown of one window: so many frames, and pixels of all of them together (16 frames of 512 x 512)."""
 
+T = TypeVar("T")
 Times = NDArray[np.float64]
 """When frames are shown, in seconds of the source, ascending."""
 
@@ -127,6 +129,17 @@ def parts(media: Media | None, window: int, least_remainder: int) -> list[Part] 
     if media is None or not found:
         return Declined("too few frames", f"{len(times)} frames; a window has {LEAST_FRAMES} or more")
     return [Part(media, Window(start, end), times[start:end]) for start, end in found]
+
+
+def of_each(
+    clips: Sequence[list[Part] | SampleError], replies: Iterable[T]
+) -> list[list[tuple[Window, T]] | SampleError]:
+    """The windows of each clip with their replies, which come in order, one a window; or why it has none."""
+    following = iter(replies)
+    return [
+        clip if isinstance(clip, SampleError) else [(part.window, next(following)) for part in clip]
+        for clip in clips
+    ]
 
 
 def shown(media: Media, times_s: Times, sampling: Sampling) -> Shown:
