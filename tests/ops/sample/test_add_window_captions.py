@@ -9,6 +9,8 @@ import pytest
 
 from sluice.operator import registry
 from sluice.operator.mapping import MapperChain
+from sluice.ops.video.caption import WindowCaptions
+from sluice.ops.video.caption_local import LocalWindowCaptions
 from sluice.ops.video.captions import WindowCaption, to_json
 from sluice.sample import Item, Media, Sample
 from sluice.writers.clip_metadata import windows
@@ -87,3 +89,8 @@ def test_a_clip_without_captions_stays_a_clip() -> None:
     assert mapped([WindowCaption(0, 256, None, "empty")]).items == (CLIP,)
     assert mapped(None, old("other")).items == (CLIP,)
     assert mapped(None, old("other"), mode="add").items == (CLIP, old("other"))
+
+
+def test_windows_model_and_prompt_have_the_same_places_whoever_captioned() -> None:
+    for name in ("windows", "model", "prompt"):
+        assert WindowCaptions._fields.index(name) == LocalWindowCaptions._fields.index(name)

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from sluice.operator import mapper
 from sluice.operator.spec import When
+from sluice.ops.video.caption import WindowCaptions
 from sluice.ops.video.captions import from_json
 from sluice.sample import Item, Sample
 
 Captions = list[Any] | None
-_WINDOWS, _MODEL, _PROMPT = 1, 3, 4  # places among what a caption operator makes of a clip
+_WINDOWS, _MODEL, _PROMPT = map(WindowCaptions._fields.index, ("windows", "model", "prompt"))
+"""Places among what a caption operator makes of a clip."""
 
 
 @mapper(version=1, cost="header", scope="sample")

@@ -20,7 +20,8 @@ from sluice.operator.spec import When
 from sluice.ops.video.caption import WindowCaptions, total
 from sluice.ops.video.captions import WindowCaption, from_json
 
-_WINDOWS = 1  # place of the windows among what `video_caption` and `video_caption_local` make
+_WINDOWS = WindowCaptions._fields.index("windows")
+"""Place of the windows among what `video_caption` and `video_caption_local` make."""
 
 
 @measure(version=1, cost="remote", libraries=("py3langid",))
