@@ -49,7 +49,7 @@ class ContentType(NamedTuple):
     cost_usd: Annotated[float | None, Field(unit="USD", ge=0)]
 
 
-@measure(version=1, cost="remote", libraries=(*LIBRARIES, "simplejpeg", "py3langid"))
+@measure(version=1, cost="remote", libraries=(*LIBRARIES, "simplejpeg"))
 class video_content_type:  # noqa: N801 - an operator's name is its class's
     """The one of `labels` that a vision-language model gives a clip, over an OpenAI-compatible endpoint.
 

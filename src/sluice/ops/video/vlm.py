@@ -50,7 +50,7 @@ class Answers(NamedTuple):
 QUESTIONS = Answers._fields[:-3]
 
 
-@measure(version=1, cost="remote", libraries=(*LIBRARIES, "simplejpeg", "py3langid"))
+@measure(version=1, cost="remote", libraries=(*LIBRARIES, "simplejpeg"))
 class video_vlm:  # noqa: N801 - an operator's name is its class's
     """Fourteen questions about a clip, answered by a vision-language model over an OpenAI-compatible endpoint.
 
