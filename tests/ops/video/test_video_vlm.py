@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from caption_server import Captioner, completion, pictures_in, text_in
 from made_videos import made, numbered
-from sluice.errors import Declined
+from sluice.errors import Declined, RecipeError
 from sluice.model import endpoint, journal
 from sluice.model.endpoint import Reply
 from sluice.model.prompts import prompt_text
 from sluice.operator import Measured, Program, registry
 from sluice.ops.video.vlm import QUESTIONS, answers
+from sluice.plan import plan
+from sluice.recipe.load import loads
 from sluice.sample import Item, Media, Sample
 from sluice.storage import Location
 
@@ -145,6 +147,22 @@ def test_the_content_type_is_a_label_of_the_list_or_null(
     assert {r for _, r in reasons(found)} == ({reason} if reason else set())
     assert text_in(captioner.bodies[0]).endswith("\n\ncats\ndogs at play")
     assert found.columns["video_content_type_tokens_in"] == [[100]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["cats", "dogs", "Cats."], "the labels 'cats' and 'Cats.' are one"),
+        (["cats", " * "], "the label ' * ' has no word"),
+    ],
+)
+def test_labels_that_no_reply_can_tell_apart_are_a_wrong_setting(labels: list[str], said: str) -> None:
+    settings = json.dumps({"url": "http://127.0.0.1:9/v1", "model": "m", "labels": labels})
+    recipe = loads(f"source: in\nsteps:\n  - measure: {{video_content_type: {settings}}}\n", file="r.yaml")
+    with pytest.raises(RecipeError) as caught:
+        plan(recipe, registry())
+    assert said in str(caught.value)
+    assert caught.value.where == "r.yaml:3"
 
 
 def test_other_labels_are_another_question(captioner: Captioner) -> None:

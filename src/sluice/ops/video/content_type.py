@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, NamedTuple, Unpack
 
+from pydantic import AfterValidator
 from pydantic import Field as Setting
 
 from sluice.errors import Declined, SampleError
@@ -49,6 +50,24 @@ class ContentType(NamedTuple):
     cost_usd: Annotated[float | None, Field(unit="USD", ge=0)]
 
 
+def _plain(label: str) -> str:
+    return label.strip(" \t\n\"'`*.:").casefold()
+
+
+def _told_apart(labels: tuple[str, ...]) -> tuple[str, ...]:
+    seen: dict[str, str] = {}
+    for label in labels:
+        plain = _plain(label)
+        if not plain:
+            raise ValueError(f"the label {label!r} has no word")
+        if plain in seen:
+            raise ValueError(
+                f"the labels {seen[plain]!r} and {label!r} are one, but for case and punctuation"
+            )
+        seen[plain] = label
+    return labels
+
+
 @measure(version=1, cost="remote", libraries=(*LIBRARIES, "simplejpeg"))
 class video_content_type:  # noqa: N801 - an operator's name is its class's
     """The one of `labels` that a vision-language model gives a clip, over an OpenAI-compatible endpoint.
@@ -62,7 +81,7 @@ class video_content_type:  # noqa: N801 - an operator's name is its class's
     def __init__(
         self,
         *,
-        labels: Annotated[tuple[str, ...], Setting(min_length=2)] = LABELS,
+        labels: Annotated[tuple[str, ...], Setting(min_length=2), AfterValidator(_told_apart)] = LABELS,
         prompt: LabelPrompt = "default",
         max_tokens: Annotated[int, Setting(ge=1)] = 32,
         fps: Annotated[float, Setting(gt=0)] = FPS,
@@ -94,7 +113,3 @@ class video_content_type:  # noqa: N801 - an operator's name is its class's
         if not isinstance(text, Declined):
             label = self._labels.get(_plain(text)) or Declined("not a label", text[:80])
         return ContentType(label, reply.tokens_in, reply.tokens_out, self._remote.cost_usd([reply]))
-
-
-def _plain(label: str) -> str:
-    return label.strip(" \t\n\"'`*.:").casefold()
