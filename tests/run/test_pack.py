@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -38,6 +39,22 @@ def test_shards_close_by_count_and_by_bytes(tmp_path: Path) -> None:
     assert packed[0] == ["s00", "s01"]
     go(tmp_path, ALL, write="shard_size: 1", update=True)
     assert shard_keys(tmp_path / "out") == [[f"s{k:02d}"] for k in range(5)]
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_all_shards_have_the_same_columns(tmp_path: Path, form: str) -> None:
+    """Also where a column of the source, which is read again, has no value in one of them."""
+    (tmp_path / "in").mkdir()
+    rows = pa.table(
+        {"key": ["a", "b", "c"], "text": ["x", "y", "z"], "n": [1, 2, None], "z": [None, None, 5]}
+    )
+    pq.write_table(rows, tmp_path / "in/a.parquet")
+    go(tmp_path, "  - keep: key >= 'a'", write=f"format: {form}, shard_samples: 2")
+    tables = [pq.read_table(tmp_path / f"out/0000{k}.parquet") for k in range(2)]
+    assert [str(table.schema.field(name).type) for table in tables for name in "nz"] == ["int64"] * 4
+    assert tables[0].schema.names == tables[1].schema.names
+    assert tables[0].column("n").to_pylist() == [1, 2]
+    assert tables[1].column("z").to_pylist() == [5]
 
 
 def test_a_sample_is_never_split(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.last_step import Given, LastStep, given_values
 from sluice.run.source import SourceRef
 from sluice.sample import Batch, Sample
-from sluice.sample.fields import Fields
+from sluice.sample.fields import Fields, types_of
 from sluice.storage import Location
 from sluice.store.fragments import HASHES
 from sluice.writers import Partition, ShardResult, Writer, open_writer
@@ -169,12 +169,13 @@ def _without(sample: Sample, gone: Sequence[int]) -> Sample:
 
 
 def _merged(known: Sample, found: Sample) -> Sample:
-    """The sample as read again, under its output key, with the hashes known from measuring."""
+    """The sample as read again, under its output key, with the hashes and types known from measuring."""
     items = []
     for i, item in enumerate(found.items):
         hash_known = known.items[i].hash if i < len(known.items) else None
         items.append(replace(item, hash=hash_known))
-    return replace(found, key=known.key, items=tuple(items))
+    types = {**types_of(known.fields), **types_of(found.fields)}
+    return replace(found, key=known.key, items=tuple(items), fields=Fields(found.fields, types))
 
 
 def ledger_entry(result: ShardResult) -> dict[str, Any]:

@@ -65,11 +65,17 @@ def beside(intake: Intake, fields: pa.Table | None, extra: Mapping[str, pa.Array
     if fields is not None:
         taken = fields.take(pa.array(intake.kept, pa.int64()))
         columns |= {n: taken.column(n) for n in taken.column_names if n not in columns}
-    hints: dict[str, pa.DataType] = {}
-    for row in intake.fields:
-        hints |= types_of(row)
     rows = [renamed(row, columns) for row in intake.fields]
-    return described(pa.table(columns | typed_columns(rows, hints=renamed(hints, columns))), fields)
+    hints = hints_of(intake.fields, columns)
+    return described(pa.table(columns | typed_columns(rows, hints=hints)), fields)
+
+
+def hints_of(rows: Sequence[Mapping[str, Any]], taken: Container[str]) -> dict[str, pa.DataType]:
+    """The types that the rows' fields are known to have, by the names of `renamed`; also of fields without a value."""
+    hints: dict[str, pa.DataType] = {}
+    for row in rows:
+        hints |= types_of(row)
+    return renamed(hints, taken)
 
 
 def described(table: pa.Table, fields: pa.Table | None) -> pa.Table:

@@ -12,7 +12,7 @@ from sluice.sample import Sample
 from sluice.sample.members import FIELDS_COLUMN
 from sluice.storage import Location
 from sluice.writers.bodies import Body, Intake
-from sluice.writers.columns import check_embeddings, described, measures, renamed, typed_columns
+from sluice.writers.columns import check_embeddings, described, hints_of, measures, renamed, typed_columns
 from sluice.writers.files import HashedFile, hashed, parquet_file
 from sluice.writers.inline import inline_text, is_plain_image
 from sluice.writers.protocol import ShardResult
@@ -107,7 +107,7 @@ class _Rows:
             taken = self._fields.take(pa.array(self._positions, pa.int64()))
             columns |= {n: taken.column(n) for n in taken.column_names if n not in columns}
         passed = [renamed(row, columns) for row in self._passed]
-        found = typed_columns(passed, self._types)
+        found = typed_columns(passed, self._types, hints=hints_of(self._passed, columns))
         if self._types is None:
             found.setdefault(FIELDS_COLUMN, pa.nulls(len(passed), pa.string()))
             self._types = {n: column.type for n, column in found.items()}
