@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import pytest
 import xxhash
 from PIL import Image
 
@@ -54,6 +55,40 @@ def test_clips_stand_beside_their_metadata(data_dir: Path, tmp_path: Path) -> No
     with av.open(tmp_path / "out" / told["clip_location"]) as container:
         assert len(list(container.decode(video=0))) == 24
     assert not list((tmp_path / "out").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(
+            {"duration_span": span}
+            for span in (None, [], ["a", "b"], [1, float("nan")], [1, 10**400], [1], 5)
+        ),
+        *({"source_video": value} for value in (7, None, "", ["a"])),
+        *({"framerate_source": value} for value in ("x", True)),
+        *({"sluice": {"mode": value}} for value in (3, None, ["copy"])),
+        *({"sluice": {name: "x"}} for name in ("first_pts", "last_pts")),
+        *({"sluice": {"first_pts": value}} for value in (10**30, 0.5)),
+        {"sluice": {"fallback_reason": 1, "fields": 3}},
+        {"sluice": None},
+    ],
+)
+def test_metadata_of_the_wrong_kind_is_not_believed(
+    data_dir: Path, tmp_path: Path, told: dict[str, Any]
+) -> None:
+    source = data_dir / "videos" / "data-juicer__video1.mp4"
+    beside = json.dumps({"span_uuid": f"{0:032x}", **told}).encode()
+    meta = Item("metadata", "application/json", "json", media=Media(data=beside))
+    writer = open_writer(Location(tmp_path / "out"), "clips")
+    results = [writer.write_shard(0, [_clip(source, 0, None, None, meta), None], None)]
+    assert results[0].failed == {1: "could not be read again"}
+    entries = [{"files": [{"path": f.path} for f in r.files], "failed": r.failed} for r in results]
+    writer.finish(entries)
+    found = json.loads((tmp_path / "out" / "metas" / "v0" / f"{0:032x}.json").read_bytes())
+    assert found["source_video"] == source.name
+    assert found["duration_span"] == [0.0, pytest.approx(11.75, abs=0.05)]
+    assert found["sluice"]["mode"] == "copy"
+    assert (found["sluice"]["first_pts"], found["sluice"]["fallback_reason"]) == (0, None)
 
 
 def test_previews_show_each_caption_window_or_where_it_would_be(data_dir: Path, tmp_path: Path) -> None:

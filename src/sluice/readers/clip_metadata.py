@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from sluice.errors import ReadError
 from sluice.sample import Item
@@ -53,7 +53,7 @@ def fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
     found = {_free(name): value for name, value in metadata.items() if _is_plain(value)}
     found.setdefault("valid", True)
     span = metadata.get("duration_span")
-    if isinstance(span, list) and len(span) == 2 and all(_is_number(value) for value in span):
+    if is_span(span):
         found.setdefault("clip_start_s", float(span[0]))
         found.setdefault("clip_end_s", float(span[1]))
     return found
@@ -94,10 +94,16 @@ def _free(name: str) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | bool) or _is_number(value)
+    return isinstance(value, str | bool) or is_number(value)
 
 
-def _is_number(value: Any) -> bool:
+def is_span(value: Any) -> TypeGuard[list[float]]:
+    """Whether a value is a span in the source: two numbers, in seconds."""
+    return isinstance(value, list) and len(value) == 2 and all(is_number(each) for each in value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that fits 64 bits."""
     if isinstance(value, bool):
         return False
     if isinstance(value, int):

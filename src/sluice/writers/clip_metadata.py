@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sluice.codec.video.clip import ClipFile
+from sluice.readers.clip_metadata import is_number, is_span
 from sluice.sample import Item, Sample
 from sluice.sample.fields import json_value
 from sluice.writers.bodies import FIELDS_KEY
@@ -18,10 +19,44 @@ _MOTION = {
     "global_mean": "video_motion_vector_mean",
     "per_patch_min_256": "video_motion_vector_patch_min",
 }
-_AESTHETICS = ("video_aesthetics_min", "video_aesthetics_mean", "video_aesthetics")
-_OF_THE_SOURCE = ("source_video", "duration_span", "width_source", "height_source", "framerate_source")
-_OF_THE_CUT = ("id", "key", "parent", "mode", "fallback_reason", "first_pts", "last_pts", "copied_frames")
 _KEEPS = ("prompt", "prompt_tokens", "completion_tokens", "annotation_version")
+_AESTHETICS = ("video_aesthetics_min", "video_aesthetics_mean", "video_aesthetics")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_whole_or_null(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and is_number(value))
+
+
+def _is_number_or_null(value: Any) -> bool:
+    return value is None or is_number(value)
+
+
+_OF_THE_SOURCE: Mapping[str, Callable[[Any], bool]] = {
+    "source_video": _is_text,
+    "duration_span": is_span,
+    "width_source": _is_whole_or_null,
+    "height_source": _is_whole_or_null,
+    "framerate_source": _is_number_or_null,
+}
+_OF_THE_CUT: Mapping[str, Callable[[Any], bool]] = {
+    "id": _is_text,
+    "key": _is_text,
+    "parent": _is_text_or_null,
+    "mode": _is_text,
+    "fallback_reason": _is_text_or_null,
+    "first_pts": _is_whole_or_null,
+    "last_pts": _is_whole_or_null,
+    "copied_frames": _is_whole_or_null,
+}
+"""What is believed of earlier metadata, by the kind that its value must have: others may have written it."""
 
 
 def is_window(item: Item) -> bool:
@@ -76,7 +111,7 @@ def metadata(
         "width_source": clip.source.width_px,
         "height_source": clip.source.height_px,
         "framerate_source": clip.source.fps,
-        **{name: before[name] for name in _OF_THE_SOURCE if name in before},
+        **_believed(before, _OF_THE_SOURCE),
         "clip_location": place,
         "width": clip.width_px,
         "height": clip.height_px,
@@ -127,7 +162,11 @@ def _ours(
             **{n: json_value(v) for n, v in {**own, **measures}.items()},
         },
     }
-    return {**found, **{name: earlier[name] for name in _OF_THE_CUT if name in earlier}}
+    return {**found, **_believed(earlier, _OF_THE_CUT)}
+
+
+def _believed(told: Mapping[str, Any], kinds: Mapping[str, Callable[[Any], bool]]) -> dict[str, Any]:
+    return {name: told[name] for name, is_kind in kinds.items() if name in told and is_kind(told[name])}
 
 
 def source_video(sample: Sample) -> str:
