@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -198,6 +199,53 @@ def test_children_of_one_parent_are_written_together() -> None:
     shard = cut_shards(counted, 1000, 4, may_begin=begins)
     assert [parents[k] for k in np.flatnonzero(np.diff(shard, prepend=-1))] == ["a", None, "c", "c"]
     assert np.bincount(shard).tolist() == [5, 66, 64, 3]
+
+
+def test_children_stay_together_in_each_partition() -> None:
+    """A source's bytes count in every partition that has a child of it, and its children there stay together."""
+    from sluice.run.pack import cut_shards, families
+
+    parents = ["a", "b", "b", "a", "b", "b", "c", "c"]  # in the order of the output
+    partition = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    begins, counted = families(parents, np.full(8, 10), partition)
+    assert begins.tolist() == [True, True, False, True, True, False, True, False]
+    assert counted.tolist() == [10, 10, 0, 10, 10, 0, 10, 0]
+    assert cut_shards(counted, 20, None, partition, begins).tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
+    edge = families(["b", "b"], np.full(2, 10), np.array([0, 1]))
+    assert (edge[0].tolist(), edge[1].tolist()) == ([True, True], [10, 10])
+
+
+def test_a_partitioned_output_keeps_children_together(tmp_path: Path) -> None:
+    """Parents alternate between the partitions: in each, shards end with a parent, and by its bytes."""
+    from sluice.recipe.recipe import Write
+    from sluice.run.pack import pack
+
+    columns: dict[str, Any] = {
+        "unit": pa.array([0] * 8, pa.int32()),
+        "key": [f"k{k}" for k in range(8)],
+        "parent": list("aaaabbbb"),
+        "side": list("lrlrlrlr"),
+        "size_bytes": pa.array([10] * 8, pa.int64()),
+    }
+    table = _Rows(tmp_path / "rows.parquet", pa.table(columns))
+    write = Write(path="out", format="clips", shard_size=10, partition_by="side")
+    packing = pack(table, np.ones(8, bool), write, ["u"], gathers=8)  # type: ignore[arg-type]
+    assert packing.keys == ["k0", "k2", "k4", "k6", "k1", "k3", "k5", "k7"]
+    assert packing.shard.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+class _Rows:
+    """As much of a table as packing looks at."""
+
+    def __init__(self, path: Path, rows: pa.Table) -> None:
+        self.path, self.rows = path, rows
+        pq.write_table(rows, path)
+
+    def paths(self) -> list[Path]:
+        return [self.path]
+
+    def take(self, ordinals: Any, columns: list[str]) -> pa.Table:
+        return self.rows.select(columns).take(pa.array(ordinals))
 
 
 def test_an_empty_source_says_so(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,21 +71,24 @@ def pack(
     of their names.
     """
     ordinals = np.flatnonzero(kept)
-    units, keys, parents = _columns(table, ordinals)
-    unique = unique_keys(keys, [stems[u] for u in units])
+    units, keys = _columns(table, ordinals, ["unit", "key"])
+    unique = unique_keys(keys.to_pylist(), [stems[u] for u in units.to_numpy().tolist()])
     sizes = bytes_of(table, ordinals, counted) if len(ordinals) else np.empty(0, np.int64)
-    may_begin, most = None, write.shard_samples
+    order, names, code = np.arange(len(ordinals)), np.empty(0, object), None
+    if write.partition_by is not None:
+        names, code = np.unique(
+            partition_values(table, write.partition_by, ordinals).to_pylist(), return_inverse=True
+        )
+        order = np.argsort(code, kind="stable")
+        code = code[order]
+    sizes, may_begin, most = sizes[order], None, write.shard_samples
     if gathers is not None:
-        may_begin, sizes = families(parents, sizes)
+        (parents,) = _columns(table, ordinals, ["parent"])
+        may_begin, sizes = families(parents.take(pa.array(order)).to_pylist(), sizes, code)
         most = most or gathers
-    if write.partition_by is None:
-        return Packing(ordinals, cut_shards(sizes, write.shard_size, most, may_begin=may_begin), unique)
-    names, code = np.unique(
-        partition_values(table, write.partition_by, ordinals).to_pylist(), return_inverse=True
-    )
-    order = np.argsort(code, kind="stable")
-    code = code[order]
-    shard = cut_shards(sizes[order], write.shard_size, most, code)
+    shard = cut_shards(sizes, write.shard_size, most, code, may_begin)
+    if code is None:
+        return Packing(ordinals, shard, unique)
     firsts = np.flatnonzero(np.diff(shard, prepend=-1))
     values = [str(names[c]) for c in code[firsts]]
     partitions = tuple(Partition(v, k - values.index(v)) for k, v in enumerate(values))
@@ -124,16 +126,18 @@ def cut_shards(
 
 
 def families(
-    parents: Sequence[str | None], sizes: NDArray[np.int64]
+    parents: Sequence[str | None], sizes: NDArray[np.int64], partition: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Where shards may begin so that samples of one parent stay together, up to 64 of them; and what each counts.
 
-    Children are views of one source: its bytes count with the first.
+    All in the order of the output. Children are views of one source: its bytes count with the first, and again with
+    the first of each `partition` (see `cut_shards`).
     """
     begins, at = np.ones(len(parents), bool), 0
     counts = sizes.copy()
+    edges = np.diff(partition, prepend=partition[:1]) != 0 if partition is not None else np.zeros_like(begins)
     for i in range(1, len(parents)):
-        if parents[i] is None or parents[i] != parents[i - 1]:
+        if parents[i] is None or parents[i] != parents[i - 1] or edges[i]:
             at = i
         else:
             begins[i], counts[i] = (i - at) % MOST_TOGETHER == 0, 0
@@ -156,11 +160,8 @@ def unique_keys(keys: list[str], stems: list[str]) -> list[str]:
     return out
 
 
-def _columns(table: Table, ordinals: NDArray[np.int64]) -> tuple[NDArray[Any], list[str], list[str | None]]:
-    names = ["unit", "key", "parent"]
+def _columns(table: Table, ordinals: NDArray[np.int64], names: list[str]) -> list[pa.ChunkedArray]:
     pieces = [pq.read_table(path, columns=names) for path in table.paths()]
     if not pieces or not len(ordinals):
-        return np.empty(0, np.int32), [], []
-    chosen = pa.concat_tables(pieces).take(pa.array(ordinals))
-    units, keys, parents = (chosen.column(name) for name in names)
-    return units.to_numpy(), keys.to_pylist(), parents.to_pylist()
+        return [pa.chunked_array([], pa.null()) for _ in names]
+    return list(pa.concat_tables(pieces).take(pa.array(ordinals)).columns)
