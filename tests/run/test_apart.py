@@ -51,3 +51,18 @@ def test_an_output_among_its_source_is_refused(raw: Path, source: str, output: s
 )
 def test_other_places_are_fine(raw: Path, source: str, output: str) -> None:
     refuse_inside(Location(f"{raw}/{source}"), Location(f"{raw}/{output}"))
+
+
+@pytest.mark.parametrize("output", ["tree", "tree/metas", "tree/metas/v0", "tree/metas/v0/x", "tree/clips"])
+def test_an_output_at_or_above_the_folders_that_are_read_is_refused(tmp_path: Path, output: str) -> None:
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(UsageError, match="inside the source"):
+        refuse_inside(
+            Location(tmp_path / "tree"), Location(tmp_path / output), folders=("clips/", "metas/v0/")
+        )
+
+
+@pytest.mark.parametrize("output", ["tree/metas/v1", "tree/metas/v00", "tree/other", "tree-2", "tree/metas2"])
+def test_an_output_beside_the_folders_that_are_read_is_fine(tmp_path: Path, output: str) -> None:
+    (tmp_path / "tree").mkdir()
+    refuse_inside(Location(tmp_path / "tree"), Location(tmp_path / output), folders=("clips/", "metas/v0/"))

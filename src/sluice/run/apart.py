@@ -33,13 +33,16 @@ def refuse_inside(source: Location, *written: Location, folders: Sequence[str] |
 
 
 def _meets(source: Source, inside: str, folders: Sequence[str] | None) -> bool:
-    """Does the source mean a file that a writer may make in the folder `inside` (ends in `/`, or is empty)?"""
+    """Does the source mean a file that a writer may make in the folder `inside` (ends in `/`, or is empty)?
+
+    Of a source's `folders` also one above them: what is written there may go into them.
+    """
     made = [inside + name for name in _SHARD_NAMES]
     if source.names is not None:
         return any(re.fullmatch(rf"{re.escape(inside)}\d{{5}}\.\w+", name) for name in source.names)
     if source.patterns is not None:
         return any(re.fullmatch(glob_to_regex(p), name) for p in source.patterns for name in made)
-    return folders is None or not inside or inside.startswith(tuple(folders))
+    return folders is None or any(f.startswith(inside) or inside.startswith(f) for f in folders)
 
 
 def _resolved(place: Location) -> str:
