@@ -116,6 +116,30 @@ def test_previews_show_each_caption_window_or_where_it_would_be(data_dir: Path, 
     assert {f.path for f in result.files} >= {f"previews/{n:032x}" + k[1:] for n, k in enumerate(shown)}
 
 
+@pytest.mark.parametrize("windows", [[(0, 24), (24, 48), (96, 120)], [(96, 120)], [(7, 7)]])
+def test_windows_beyond_the_clip_have_no_preview(
+    data_dir: Path, tmp_path: Path, windows: list[tuple[int, int]]
+) -> None:
+    source = data_dir / "videos" / "data-juicer__video1.mp4"
+    captions = [
+        Item(
+            "text",
+            "text/plain",
+            f"caption_{k:03d}.txt",
+            text="a room",
+            fields={"start_frame": start, "end_frame": end, "model": "qwen", "kind": "caption"},
+        )
+        for k, (start, end) in enumerate(windows)
+    ]
+    writer = open_writer(Location(tmp_path / "out"), "clips", previews=True)
+    result = writer.write_shard(0, [_clip(source, 0, 0.0, 2.0, *captions)], None)
+    assert not result.failed
+    shown = sorted(p.stem for p in (tmp_path / "out" / "previews").rglob("*.webp"))
+    assert shown == (["0_24", "24_48"] if len(windows) > 1 else ["0_48"])
+    told = json.loads((tmp_path / "out" / "metas" / "v0" / f"{0:032x}.json").read_bytes())
+    assert [(w["start_frame"], w["end_frame"]) for w in told["windows"]] == windows
+
+
 def test_frames_are_dealt_to_windows_as_captioners_do() -> None:
     assert frame_windows(600) == [(0, 256), (256, 600)]
     assert frame_windows(640) == [(0, 256), (256, 512), (512, 640)]

@@ -192,9 +192,9 @@ class ClipsWriter:
 
 
 def _previews(wanted: _Wanted, clip: ClipFile) -> Iterator[tuple[tuple[int, int], bytes]]:
-    """The windows of a clip, by their frames, with what each looks like."""
+    """The windows of a clip, by their frames, with what each looks like; none without a frame in it."""
     told = [(w["start_frame"], w["end_frame"]) for w in windows(wanted.sample.items)]
-    found = told or frame_windows(clip.frame_count)
+    found = [w for w in told if w[0] < min(w[1], clip.frame_count)] or frame_windows(clip.frame_count)
     media = wanted.media if clip.path is None else Media(str(clip.path), 0, clip.size_bytes)
     yield from zip(found, window_previews(media, found), strict=True)
 
