@@ -24,6 +24,7 @@ from sluice.sandbox.pools import Pool
 from sluice.sandbox.pools.measures import measures_of_run, measures_of_table
 from sluice.sandbox.train.exported import Exported
 from sluice.sandbox.workflow.job import Job
+from sluice.store.opened import Run
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,40 @@ def test_what_is_gone_is_counted(tmp_path: Path) -> None:
     assert (found.samples, found.failed) == (1, {"bytes not readable": 2})
     with pytest.raises(TrialError, match="none of the pool's samples can be written"):
         export(picked(run, 3), tmp_path / "f", "llava")
+
+
+@pytest.mark.parametrize(("gone", "left"), [("b", ["a0", "a1"]), ("a", [])])
+def test_what_a_file_held_that_is_gone_is_counted(tmp_path: Path, gone: str, left: list[str]) -> None:
+    """Of samples without views, which are read again, too; none is taken for another."""
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        rows = pa.table({"key": [f"{name}{k}" for k in range(2)], "text": [f"{name}, {k}" for k in range(2)]})
+        pq.write_table(rows, tmp_path / f"in/{name}.parquet")
+    rules = "source: {path: in}\nsteps:\n  - keep: size_bytes > 0\nwrite: {path: out}"
+    run(loads(rules, source=str(tmp_path / "in")), output=str(tmp_path / "out"), workers=0, quiet=True)
+    pool = picked(tmp_path / "out", 0, 1, 2, 3, 3)
+    (tmp_path / f"in/{gone}.parquet").unlink()
+    if not left:
+        with pytest.raises(TrialError, match="5 could not be read again"):
+            export(pool, tmp_path / "e", "parquet")
+        return
+    found = export(pool, tmp_path / "e", "parquet")
+    assert (found.samples, found.failed) == (2, {"could not be read again": 3})
+    assert pq.read_table(found.data / "00000.parquet").column("key").to_pylist() == left
+
+
+def test_a_file_that_cannot_be_read_any_more_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        rows = pa.table({"key": [name], "text": [f"{name}, a text"]})
+        pq.write_table(rows, tmp_path / f"in/{name}.parquet")
+    rules = "source: {path: in}\nsteps:\n  - keep: size_bytes > 0\nwrite: {path: out}"
+    run(loads(rules, source=str(tmp_path / "in")), output=str(tmp_path / "out"), workers=0, quiet=True)
+    opened = Run.open(str(tmp_path / "out"))
+    samples = opened.samples(np.arange(2))
+    assert [sample and sample.key for sample in [next(samples)]] == ["a"]
+    (tmp_path / "in/b.parquet").unlink()  # after the source was listed
+    assert list(samples) == [None]
 
 
 @pytest.mark.parametrize("format", ["webdataset", "llava", "csv-videos", "parquet", "sluice"])

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from sluice.errors import NotFoundError, StorageError
+from sluice.errors import NotFoundError
 from sluice.model.client import Serving, serve
 from sluice.plan import Mappers
 from sluice.readers import Slice
+from sluice.readers.again import read_again
 from sluice.run.engine import Beat, Quarantine, rest
 from sluice.run.last_step import Given, LastStep, given_values
 from sluice.run.source import SourceRef
@@ -131,11 +132,7 @@ class WriteJob:
 
     def _read_again(self, slices: Sequence[tuple[Slice, tuple[int, ...]]]) -> Iterator[Sample | None]:
         for part, rows in slices:
-            try:
-                found = list(self._reader.read(part, set(rows)))
-            except StorageError:
-                found = []
-            yield from found if len(found) == len(rows) else [None] * len(rows)
+            yield from read_again(self._reader, part, rows)
 
 
 def known_samples(table: pa.Table) -> Iterator[tuple[Sample, Sequence[int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from sluice.errors import NotFoundError, StorageError, UsageError
 from sluice.operator import registry
 from sluice.plan import mappers_of
 from sluice.readers import Reader, Slice, open_reader
+from sluice.readers.again import read_again
 from sluice.readers.derived import derived
 from sluice.recipe.expression import fields_of
 from sluice.recipe.load import loads
@@ -206,7 +207,8 @@ class Run:
     def samples(self, ordinals: NDArray[np.int64]) -> Iterator[Sample | None]:
         """The samples of ascending ordinals with their bytes readable; None for one that is not in the source now.
 
-        Each slice of the source is read once.
+        Each slice of the source is read once. Where samples have views these are not looked at: one that is gone is
+        found out when its bytes are read.
         """
         if self._reader.addressable:
             root = self.facts["source"]["root"]
@@ -215,10 +217,16 @@ class Run:
                     s.rooted(root) for s in self.table.batch(ordinals[start : start + _AT_ONCE].tolist())
                 )
             return
+        ids = iter(self.table.take(ordinals, ["id"]).column("id").to_pylist())
         for unit, rows in self.table.rows_by_unit(ordinals).items() if len(ordinals) else ():
-            part = replace(self._slices[unit], children=self._children(unit))
-            found = list(self._reader.read(part, set(rows)))
-            yield from found if len(found) == len(rows) else [None] * len(rows)
+            for sample, known in zip(self._again(unit, rows), ids, strict=False):
+                yield sample if sample is not None and sample.id == known else None
+
+    def _again(self, unit: int, rows: list[int]) -> Sequence[Sample | None]:
+        if unit >= len(self._slices):  # files of the source are gone
+            return [None] * len(rows)
+        part = replace(self._slices[unit], children=self._children(unit))
+        return read_again(self._reader, part, rows)
 
     def _children(self, unit: int) -> tuple[int, ...] | None:
         """How many children each of a unit's samples has, where this run split them."""
