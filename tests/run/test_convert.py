@@ -14,7 +14,7 @@ from small_pictures import make_source, picture
 
 from sluice.errors import SourceError, UsageError
 from sluice.readers import open_reader
-from sluice.run.convert import Converted, _Feed, convert, unique_key
+from sluice.run.convert import Converted, Feed, convert, unique_key
 from sluice.sample import Item, Sample
 
 FORMATS = ("webdataset", "folder", "parquet", "jsonl")
@@ -149,7 +149,7 @@ def test_the_feed_holds_one_sample_ahead_and_loses_none(sizes: list[int], limit:
             pulled += 1
             yield Sample(str(number), str(number), (Item("text", text="x" * size),))
 
-    feed, shards, given_out = _Feed(samples(), limit, count), [], 0
+    feed, shards, given_out = Feed(samples(), limit, count), [], 0
     while feed.more():
         shard = []
         for sample in feed.shard():
