@@ -28,7 +28,8 @@ from sluice.writers import Partition, ShardResult, Writer, open_writer
 GONE = "items_gone"
 """Column of a task's samples: indices of the items that are not written."""
 
-_VIEWS = ("id", "key", "parent", "items")
+VIEWS = ("id", "key", "parent", "items")
+"""Columns of a task's samples that are no fields of theirs."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def known_samples(table: pa.Table) -> Iterator[tuple[Sample, Sequence[int]]]:
 
     Their fields know the types that the whole source has for them.
     """
-    types = {f.name: f.type for f in table.schema if f.name not in (*_VIEWS, HASHES, GONE)}
+    types = {f.name: f.type for f in table.schema if f.name not in (*VIEWS, HASHES, GONE)}
     for batch in table.to_batches(max_chunksize=256):
         hashes, gone = (batch.column(name).to_pylist() for name in (HASHES, GONE))
         plain = batch.select([n for n in batch.schema.names if n not in (HASHES, GONE)])

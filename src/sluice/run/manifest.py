@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sluice.readers import Slice
 from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Write
-from sluice.run.export import GONE, WriteTask, task_digest, to_ipc
+from sluice.run.export import GONE, VIEWS, WriteTask, task_digest, to_ipc
 from sluice.run.pack import Packing
 from sluice.run.prepare import Prepared, writer_settings
 from sluice.store import Fates, Table
@@ -27,8 +27,6 @@ from sluice.store.items import indices
 MODELS = "sluice.models"
 """Metadata of a column that a model made, in the tables of an output."""
 
-_VIEWS = ("id", "key", "parent", "items")
-
 
 def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing) -> Iterator[WriteTask]:
     """The shards of a packing, one after another; one shard's views and fields are in memory at a time."""
@@ -38,9 +36,9 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
     for index in range(packing.shards):
         part = packing.of(index)
         ordinals, keys = packing.ordinals[part], pa.array(packing.keys[part], pa.string())
-        known = table.take(ordinals, [*_VIEWS, "unit", "row", HASHES, *table.passthrough])
+        known = table.take(ordinals, [*VIEWS, "unit", "row", HASHES, *table.passthrough])
         gone = _gone(known, ordinals, fates.dropped_items)
-        views = known.select([*_VIEWS, HASHES, *table.passthrough]).set_column(1, "key", keys)
+        views = known.select([*VIEWS, HASHES, *table.passthrough]).set_column(1, "key", keys)
         slices = () if prepared.reader.addressable else tuple(_slices(prepared, known))
         fields = _with_models(_fields(table, ordinals, keys, write, prepared.known.splits), prepared.lock)
         samples = to_ipc(views.append_column(GONE, gone))
