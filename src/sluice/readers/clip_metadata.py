@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from sluice.errors import ReadError
 from sluice.sample import Item
+from sluice.sample.fields import is_number, is_span
 
 MOST_WINDOWS = 10_000
 """Windows that one clip may have: 256 frames each, a day at 30 frames a second."""
@@ -95,17 +95,3 @@ def _free(name: str) -> str:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | bool) or is_number(value)
-
-
-def is_span(value: Any) -> TypeGuard[list[float]]:
-    """Whether a value is a span in the source: two numbers, in seconds."""
-    return isinstance(value, list) and len(value) == 2 and all(is_number(each) for each in value)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number that fits 64 bits."""
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int):
-        return -_INT64 <= value < _INT64
-    return isinstance(value, float) and math.isfinite(value)

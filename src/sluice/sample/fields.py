@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
+
+_INT64 = 1 << 63
 
 
 class Fields(dict[str, Any]):
@@ -48,3 +50,17 @@ def json_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [json_value(v) for v in value]
     return value if value is None or isinstance(value, str | int | bool) else plain(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a column of 64 bits can hold; true and false are none."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return -_INT64 <= value < _INT64
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def is_span(value: Any) -> TypeGuard[list[float]]:
+    """Whether a value is a span of time: a list of two numbers."""
+    return isinstance(value, list) and len(value) == 2 and all(is_number(each) for each in value)

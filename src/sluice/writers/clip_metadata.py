@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sluice.codec.video.clip import ClipFile
-from sluice.readers.clip_metadata import is_number, is_span
 from sluice.sample import Item, Sample
-from sluice.sample.fields import json_value
+from sluice.sample.fields import is_number, is_span, json_value
 from sluice.writers.bodies import FIELDS_KEY
 
 CAPTIONS = ("caption", "enhanced_caption")
