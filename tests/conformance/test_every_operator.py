@@ -15,13 +15,14 @@ from PIL import Image
 import stand_ins
 from made_videos import made, scenes
 from sluice.operator import Instance, Spec, registry
-from sluice.operator.check import check, check_spawned, documented, libraries_declared
+from sluice.operator.check import check, check_spawned, check_together, documented, libraries_declared
 from sluice.sample import Item, Media, Sample
 
 SPECS = list(registry())
 MEASURES = [spec for spec in SPECS if spec.kind == "measure"]
 MAPPERS = [spec for spec in SPECS if spec.kind == "mapper"]
 SPLITTERS = [spec for spec in SPECS if spec.kind == "splitter"]
+CHECKED = [*MEASURES, *MAPPERS, *SPLITTERS]
 MODALITY_WORDS = {"image", "text", "video", "audio", "frame", "sample", "phrase"}
 NAMED_AFTER_A_MODEL = {"clip_embedding"}
 UNITS_IN_NAMES = {"pixels": "_px", "px": "_px", "bytes": "_bytes", "s": "_s", "seconds": "_s"}
@@ -31,6 +32,10 @@ def _encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
     target = io.BytesIO()
     Image.fromarray(pixels).save(target, kind, **options)
     return target.getvalue()
+
+
+def _is_of_videos(spec: Spec) -> bool:
+    return any(name.startswith("video") for name in (spec.name, *(need.name for need in spec.needs)))
 
 
 @cache
@@ -88,10 +93,6 @@ def _bindable(spec: Spec) -> bool:
     return not any(field.is_required() for field in spec.settings.model_fields.values())
 
 
-def _is_of_videos(spec: Spec) -> bool:
-    return any(name.startswith("video") for name in (spec.name, *(need.name for need in spec.needs)))
-
-
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_says_what_it_is(spec: Spec) -> None:
     assert documented(spec) == []
@@ -104,21 +105,22 @@ def test_features_say_what_they_are_and_what_they_import(spec: Spec) -> None:
     assert libraries_declared(Instance(spec, {}, {})) == []
 
 
-@pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", CHECKED, ids=lambda spec: spec.name)
 def test_conforms(spec: Spec, bound: Bound) -> None:
-    company = [bound(other) for other in MEASURES if _bindable(other)]
-    if _is_of_videos(spec):  # there each learned one looks at frames of its own, which takes long
-        company = [other for other in company if other.cost != "model"]
-    assert check(bound(spec), _videos() if _is_of_videos(spec) else _made(), company) == []
+    assert check(bound(spec), _videos() if _is_of_videos(spec) else _made()) == []
 
 
-@pytest.mark.parametrize("spec", [*MEASURES, *MAPPERS, *SPLITTERS], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [s for s in CHECKED if not _is_of_videos(s)], ids=lambda spec: spec.name)
 def test_conforms_on_photographs(spec: Spec, bound: Bound, data_dir: Path) -> None:
     paths = sorted(p for p in (data_dir / "photos").glob("*.jpg") if p.stat().st_size < 300_000)[:3]
     photos = [_sample(path.name, [path.read_bytes()]) for path in paths]
-    if _is_of_videos(spec):
-        photos = list(_videos())
     assert check(bound(spec), photos) == []
+
+
+@pytest.mark.parametrize("of_videos", [False, True])
+def test_none_changes_another_beside_it(bound: Bound, *, of_videos: bool) -> None:
+    company = [bound(spec) for spec in MEASURES if _bindable(spec) and _is_of_videos(spec) is of_videos]
+    assert check_together(company, _videos() if of_videos else _made()) == []
 
 
 def test_a_spawned_process_gives_the_same_values(bound: Bound) -> None:

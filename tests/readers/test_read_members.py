@@ -89,3 +89,28 @@ def test_first_bytes_tell_the_extension() -> None:
     assert sniff_extension(b"RIFF1234WEBP") == "webp"
     assert sniff_extension(b"\0\0\0\x20ftypavif") == "avif"
     assert sniff_extension(b"hello") == ""
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        "mp4",
+        "m4v",
+        "mov",
+        "mkv",
+        "webm",
+        "avi",
+        "mpg",
+        "mpeg",
+        "ogv",
+        "ts",
+        "m2ts",
+        "mts",
+        "wmv",
+        "asf",
+        "flv",
+        "3gp",
+    ],
+)
+def test_files_of_cameras_and_broadcasts_are_videos(extension: str) -> None:
+    assert member_type(f"a.{extension.upper()}")[0] == "video"

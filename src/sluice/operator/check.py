@@ -34,26 +34,27 @@ DEFINED_BY_STANDARD = frozenset({"numpy", "pyarrow", "pydantic", "xxhash"})
 """Distributions whose results a written standard fixes, so that their versions need not be declared."""
 
 
-def check(instance: Instance, samples: Sequence[Sample], company: Sequence[Instance] = ()) -> list[str]:
+def check(instance: Instance, samples: Sequence[Sample]) -> list[str]:
     """Everything that is wrong with an operator, one sentence each; empty where it conforms.
 
-    `samples` are good ones, several of them, with items of the operator's modality; `company` are operators
-    to run beside it. A spawned process is checked by `check_spawned`, for many operators at once.
+    `samples` are good ones, several of them, with items of the operator's modality. What many operators show at
+    once is checked by `check_together` and `check_spawned`.
     """
     found = [*documented(instance.spec), *libraries_declared(instance)]
-    works = {"measure": executes, "mapper": maps, "splitter": splits}.get(instance.spec.kind)
-    if works is None:
+    works = {"mapper": maps, "splitter": splits}.get(instance.spec.kind)
+    if instance.spec.kind not in ("measure", "mapper", "splitter"):
         return found
     if instance.spec.kind == "splitter" and instance.spec.example:
         samples = [_of_text("example", instance.spec.example), *samples]
+    here = Program([instance])(samples)
+    rows = _rows(instance, here, len(samples))
     return [
         *found,
-        *works(instance, samples),
-        *same_in_any_batch(instance, samples),
-        *same_in_company(instance, samples, company),
-        *survives_pickling(instance, samples),
+        *(works(instance, samples) if works else executes(instance, here)),
+        *same_in_any_batch(instance, samples, rows),
+        *survives_pickling(instance, samples, rows),
         *leaves_inputs_alone(instance, samples),
-        *fails_small(instance, samples),
+        *fails_small(instance, samples, rows),
     ]
 
 
@@ -119,16 +120,16 @@ def _imported(spec: Spec) -> set[str]:
     return {name.partition(".")[0] for name in names} - {"sluice"} - sys.stdlib_module_names
 
 
-def executes(instance: Instance, samples: Sequence[Sample]) -> list[str]:
+def executes(instance: Instance, measured: Measured) -> list[str]:
     """It gives a value for some sample, within the declared range; for the declared example first of all."""
     spec = instance.spec
-    given = [_of_text("example", spec.example)] if spec.example else list(samples)
-    measured = Program([instance])(given)
+    if spec.example:
+        measured = Program([instance])([_of_text("example", spec.example)])
     found = []
     for output in instance.outputs:
         values = [v for v in _flat(measured.columns[output.name]) if v is not None]
         if not values:
-            found.append(f"{spec.name}: no value of {output.name} for any of {len(given)} examples")
+            found.append(f"{spec.name}: no value of {output.name} for any of {len(measured.notes)} examples")
         low, high = output.field.ge, output.field.le
         for value in values:
             if (low is not None and value < low) or (high is not None and value > high):
@@ -169,10 +170,9 @@ def splits(instance: Instance, samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def same_in_any_batch(instance: Instance, samples: Sequence[Sample]) -> list[str]:
-    """Each sample alone, all together, and all in another order give the same values."""
+def same_in_any_batch(instance: Instance, samples: Sequence[Sample], together: list[list[Any]]) -> list[str]:
+    """Each sample alone, and all in another order, give the values that all `together` gave."""
     program = Program([instance])
-    together = _rows(instance, program(samples), len(samples))
     alone = [_rows(instance, program([sample]), 1)[0] for sample in samples]
     order = list(range(len(samples)))
     random.Random(0).shuffle(order)
@@ -184,24 +184,14 @@ def same_in_any_batch(instance: Instance, samples: Sequence[Sample]) -> list[str
     )
 
 
-def same_in_company(instance: Instance, samples: Sequence[Sample], company: Sequence[Instance]) -> list[str]:
-    """The operators that run beside it do not change its values."""
-    columns = set(instance.made)
-    others = [i for i in company if columns.isdisjoint(i.made)]
-    alone = _rows(instance, Program([instance])(samples), len(samples))
-    beside = _rows(instance, Program([*others, instance])(samples), len(samples))
-    return _differences(instance, samples, alone, beside, "other operators change it")
-
-
-def survives_pickling(instance: Instance, samples: Sequence[Sample]) -> list[str]:
-    """Sent to another process, it is the same operator with the same values."""
+def survives_pickling(instance: Instance, samples: Sequence[Sample], here: list[list[Any]]) -> list[str]:
+    """Sent to another process, it is the same operator with the values that it gave `here`."""
     try:
         arrived: Instance = pickle.loads(pickle.dumps(instance))  # noqa: S301 - what was just pickled here
     except Exception as error:  # noqa: BLE001 - whatever is raised is the finding
         return [f"{instance.spec.name}: cannot be pickled: {error}; declare it at the top of a module"]
     if arrived.fingerprint != instance.fingerprint:
         return [f"{instance.spec.name}: its fingerprint changes on the way to another process"]
-    here = _rows(instance, Program([instance])(samples), len(samples))
     there = _rows(instance, Program([arrived])(samples), len(samples))
     return _differences(instance, samples, here, there, "it changes on the way to another process")
 
@@ -233,8 +223,8 @@ def _mutable(value: Any) -> bool:
     return isinstance(value, np.ndarray | list | dict | bytearray)
 
 
-def fails_small(instance: Instance, samples: Sequence[Sample]) -> list[str]:
-    """Bad input gives nulls with a reason, raises nothing, and leaves the good sample beside it alone."""
+def fails_small(instance: Instance, samples: Sequence[Sample], whole: list[list[Any]]) -> list[str]:
+    """Bad input gives nulls with a reason, raises nothing, and leaves the good sample beside it as it was."""
     good = list(samples[:1])
     bad = list(bad_samples(instance, samples))
     try:
@@ -242,8 +232,7 @@ def fails_small(instance: Instance, samples: Sequence[Sample]) -> list[str]:
     except Exception as error:  # noqa: BLE001 - whatever is raised is the finding
         return [f"{instance.spec.name}: bad input ended the run: {error!r}"]
     rows = _rows(instance, measured, len(good) + len(bad))
-    expected = _rows(instance, Program([instance])(good), len(good))
-    found = _differences(instance, good, expected, rows[: len(good)], "bad samples beside it change it")
+    found = _differences(instance, good, whole[:1], rows[:1], "bad samples beside it change it")
     for k, sample in enumerate(bad, start=len(good)):
         found += _unexplained(instance, sample, rows[k], measured.notes[k])
     return found
@@ -305,6 +294,21 @@ def _bad_items(scope: str, samples: Sequence[Sample]) -> Iterator[tuple[str, Ite
             yield key, _item(scope, Media(data=data))
     yield "no media", _item(scope, None)
     yield "gone", _item(scope, Media(uri="/nonexistent/gone", size=9))
+
+
+def check_together(instances: Sequence[Instance], samples: Sequence[Sample]) -> list[str]:
+    """Operators that run beside each other give the values that each gives alone; of one column, the first runs."""
+    company: list[Instance] = []
+    for instance in instances:
+        if not any(set(instance.made) & set(other.made) for other in company):
+            company.append(instance)
+    beside = Program(company)(samples)
+    found = []
+    for instance in company:
+        alone = _rows(instance, Program([instance])(samples), len(samples))
+        rows = _rows(instance, beside, len(samples))
+        found += _differences(instance, samples, alone, rows, "other operators change it")
+    return found
 
 
 def check_spawned(instances: Sequence[Instance], samples: Sequence[Sample]) -> list[str]:
