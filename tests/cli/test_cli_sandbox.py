@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from commands import Ran, command
@@ -101,8 +103,11 @@ def test_an_experiment_is_planned_run_and_found_done(place: Path, sandbox: Sandb
     assert done.document["ran"] == ["pools", "train", "evaluate_model"]
     assert done.document["without_result"] == {"models": 0, "scores": 0}
     assert "8 of 8: image_contrast-mid, seed 2" in done.err
+    assert Path(done.document["report"]).read_text().startswith("<!doctype html>")
+    assert pq.read_table(Path(done.document["tables"], "models.parquet")).num_rows == 8
     again = sandbox("run", "w.yaml")
     assert (again.code, "3 jobs done before" in again.out) == (0, True)
+    assert "report: out/report.html, and its tables in out/tables" in again.out
     after = sandbox("plan", "w.yaml")
     assert "0 jobs of 3 to do" in after.out
 
@@ -112,10 +117,12 @@ def test_runs_without_a_result_are_told_and_none_at_all_is_exit_code_1(place: Pa
     some = sandbox("run", "w.yaml")
     assert some.code == 0, some.err
     assert "4 of 8 rows of models have no value" in some.err
+    assert "runs without a result" in (place / "out/report.html").read_text()
     write(place, workflow(seeds=[3]))
     none = sandbox("run", "w.yaml", "--output", "other")
     assert none.code == 1
     assert "4 of 4 rows of scores have no value" in none.err
+    assert (place / "other/report.html").is_file()
 
 
 def test_a_changed_workflow_is_refused_until_begun_anew(place: Path, sandbox: Sandbox) -> None:
@@ -128,6 +135,16 @@ def test_a_changed_workflow_is_refused_until_begun_anew(place: Path, sandbox: Sa
     anew = sandbox("run", "w.yaml", "--restart", "--quiet")
     assert anew.code == 0, anew.err
     assert anew.err == ""
+
+
+def test_what_a_run_is_to_be_logged_by_is_looked_for_before_it(
+    place: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    write(place, workflow(seeds=[1]))
+    refused = sandbox("run", "w.yaml", "--mlflow", "file:///x")
+    assert "pip install mlflow-skinny" in refused.err
+    assert not (place / "out").exists()
 
 
 @pytest.mark.parametrize(

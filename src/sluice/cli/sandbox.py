@@ -34,7 +34,9 @@ ACTIONS = ("plan", "run", "report")
     "--restart", is_flag=True, help="Begin anew, also where the workflow changed; what was done is lost."
 )
 @click.option("--retry-failed", is_flag=True, help="Try again what gave no result, and what follows from it.")
-@click.option("--mlflow", metavar="URI", help="With `report`: log it to this MLflow server or folder, too.")
+@click.option(
+    "--mlflow", metavar="URI", help="With `run` and `report`: log it to this MLflow server or folder."
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
     action: str,
@@ -50,40 +52,48 @@ def command(
 
     WORKFLOW is a YAML file with the phases probe, refine, execute and evaluate, or the name of a ready experiment
     (`mini-gemini`, …). `plan` tells its jobs, what they would cost and what could be found out, and runs nothing.
-    `run` runs them; killed or interrupted, the same command goes on where it was, and a workflow that changed
-    meanwhile is refused. `report` writes what has been found so far as one HTML page, with its tables as Parquet
-    beside it.
+    `run` runs them and reports what was found; killed or interrupted, the same command goes on where it was, and a
+    workflow that changed meanwhile is refused. `report` writes what has been found so far, at any time of a run: one
+    HTML page, with its tables as Parquet beside it.
     """
     from sluice.sandbox.workflow.config import load_workflow
 
     wanted = load_workflow(workflow)
     folder = _folder(wanted, output)
     if action == "report":
-        return _report(folder, mlflow, as_json)
+        _tell_report(_report(folder, mlflow), as_json)
+        return 0
     if action == "plan":
         from sluice.sandbox.workflow.outlook import look_ahead
 
         _plan(wanted, folder, look_ahead(wanted, folder), as_json)
         return 0
+    from sluice.sandbox.report import need_mlflow
     from sluice.sandbox.workflow.runner import run_workflow
 
+    if mlflow:
+        need_mlflow()
     say_so = (lambda text: None) if quiet else warn
     done = run_workflow(wanted, folder, restart=restart, retry_failed=retry_failed, say=say_so)
-    return _finish(wanted, done, as_json)
+    return _finish(wanted, done, _report(folder, mlflow), as_json)
 
 
-def _report(folder: Path, mlflow: str | None, as_json: bool) -> int:
-    from sluice.sandbox.report import log, read, write
+def _report(folder: Path, mlflow: str | None) -> dict[str, Any]:
+    """Write the report; where its page and its tables are, and how many runs were logged to MLflow, if asked for."""
+    from sluice.sandbox.report import TABLES, log, read, write
 
     page = write(folder)
     logged = log(read(folder), page, uri=mlflow) if mlflow else None
+    return {"report": str(page), "tables": str(folder / TABLES), "mlflow_runs": logged}
+
+
+def _tell_report(written: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print_json({"report": str(page), "mlflow_runs": logged})
-    else:
-        say(near(str(page)))
-        if logged:
-            say(f"{counted(logged, 'run')} logged to {mlflow}")
-    return 0
+        print_json(written)
+        return
+    say(f"report: {near(written['report'])}, and its tables in {near(written['tables'])}")
+    if written["mlflow_runs"]:
+        say(f"{counted(written['mlflow_runs'], 'run')} logged to MLflow")
 
 
 def _folder(workflow: Workflow, output: str | None) -> Path:
@@ -175,8 +185,8 @@ def _time(seconds: float) -> str:
     return number.duration(seconds)
 
 
-def _finish(workflow: Workflow, done: Done, as_json: bool) -> int:
-    """Tell what came of it; 1 where no run at all gave a result."""
+def _finish(workflow: Workflow, done: Done, report: dict[str, Any], as_json: bool) -> int:
+    """Tell what came of it and where its report is; 1 where no run at all gave a result."""
     lost = {name: counts for name in done.results if (counts := _without(done.results[name]))[1]}
     hopeless = [name for name, (failed, of) in lost.items() if failed == of]
     if as_json:
@@ -189,12 +199,14 @@ def _finish(workflow: Workflow, done: Done, as_json: bool) -> int:
                 "rounds": done.rounds,
                 "results": {name: str(done.results.path(name)) for name in done.results},
                 "without_result": {name: failed for name, (failed, _) in lost.items()},
+                **report,
             }
         )
         return 1 if hopeless else 0
     before = f", {counted(len(done.found), 'job')} done before" if done.found else ""
     say(f"{workflow.name}: {counted(len(done.ran), 'job')} run{before}", bold=True)
     table(["result", "where it is"], [[name, near(str(done.results.path(name)))] for name in done.results])
+    _tell_report(report, as_json)
     for name, (failed, of) in lost.items():
         if failed:
             warn(f"warning: {failed} of {of} rows of {name} have no value; `reason` says why")

@@ -57,7 +57,7 @@ class Found:
 def read(output: Path) -> Found:
     """What an experiment in the folder has found so far; `UsageError` where none was begun there."""
     board = Blackboard.read(output)
-    if not list(board):
+    if not any(folder.done for folder in board.folders()):
         raise UsageError(
             "no job of an experiment has finished here",
             where=str(output),

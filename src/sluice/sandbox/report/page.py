@@ -18,7 +18,9 @@ from sluice.view import account, number
 from sluice.view.html import Html, element, isolated, join
 from sluice.view.page import document, section
 
-PAGE, TABLES = "report.html", "tables"
+PAGE = "report.html"
+TABLES = "tables"
+"""The folder of the report's tables, beside its page."""
 _Part = tuple[str, str, Html | None]
 
 
@@ -28,12 +30,14 @@ def write(output: Path) -> Path:
     Works at any time of a run, with what is there. `UsageError` where no job has finished.
     """
     found = read(output)
-    for name, table in tables(found).items():
+    made = {output / TABLES / f"{name}.parquet": table for name, table in tables(found).items()}
+    (output / TABLES).mkdir(exist_ok=True)
+    for place, table in made.items():
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
-        place = output / TABLES / f"{name}.parquet"
-        place.parent.mkdir(exist_ok=True)
         Location(place).write(sink.getvalue().to_pybytes())
+    for before in set((output / TABLES).glob("*.parquet")) - set(made):
+        before.unlink()  # of an experiment that was begun anew
     page = output / PAGE
     Location(page).write(build(found).encode("utf-8"))
     return page

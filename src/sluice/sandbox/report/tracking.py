@@ -17,7 +17,7 @@ def log(found: Found, page: Path, *, uri: str | None = None) -> int:
     The MLflow experiment has the experiment's name; `uri` is the server's (else MLflow's own setting). Logging again
     makes further runs. `MissingError` where mlflow is not installed: it is in no extra, being a large package.
     """
-    mlflow = _mlflow()
+    mlflow = need_mlflow()
     if uri:
         mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(found.name)
@@ -39,7 +39,8 @@ def log(found: Found, page: Path, *, uri: str | None = None) -> int:
     return len(runs) + 1
 
 
-def _mlflow() -> Any:
+def need_mlflow() -> Any:
+    """MLflow; `MissingError` where it is not installed, which is better said before an experiment than after it."""
     try:
         return importlib.import_module("mlflow")
     except ImportError as error:
