@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from sluice.errors import TrialError
 from sluice.recipe.load import loads
 from sluice.run import run
-from sluice.sandbox.registry import Registry, declarations, evaluator, registry, trainer
+from sluice.sandbox.hooks.pools import read_pools
+from sluice.sandbox.registry import Registry, declarations, evaluator, hook, registry, trainer
 from sluice.sandbox.train.exported import Exported
 from sluice.sandbox.train.protocol import Better, Trained
+from sluice.sandbox.workflow.job import Job
 
 PICTURES = 24
 
@@ -83,6 +88,17 @@ class sized:  # noqa: N801 - its name in a workflow
             "samples": found["samples"] + seed / 100,
             "bytes": float(len(data.read_bytes())) if data else 0.0,
         }
+
+
+@hook(gives=("pools",))
+def first_of(job: Job, pools: Path, models: pa.Table) -> dict[str, Any]:
+    """Under one name as many of the control's samples as models came to be; the control itself as it was."""
+    control = read_pools(pools)["control"]
+    there = pc.count(models.column("model")).as_py()
+    (job.folder / "pools").mkdir()
+    control.write(job.folder / "pools/control.parquet")
+    replace(control, name="some", ids=control.ids[:there]).write(job.folder / "pools/some.parquet")
+    return {"pools": job.folder / "pools"}
 
 
 def components() -> Registry:

@@ -215,6 +215,9 @@ def test_a_whole_export_is_left_as_it_is_and_a_part_of_one_goes(measured: Path, 
     stamp = (first.data / "00000.tar").stat().st_mtime_ns
     assert export(picked(measured, 1), tmp_path / "e", "webdataset") == first == Exported.read(tmp_path / "e")
     assert (first.data / "00000.tar").stat().st_mtime_ns == stamp
+    # What is there under the name of another pool is no export of this one.
+    other = export(picked(measured, 1, 2), tmp_path / "e", "webdataset")
+    assert (other.samples, other.pool == first.pool) == (2, False)
 
 
 def test_what_is_gone_is_counted(tmp_path: Path) -> None:

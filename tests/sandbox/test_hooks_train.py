@@ -338,6 +338,56 @@ def test_a_killed_run_finds_what_it_left_where_it_can_go_on_from_it(tmp_path: Pa
     assert found == [False, False, True]
 
 
+def test_a_run_on_other_data_is_never_taken_for_this_pools(measured: Path, tmp_path: Path) -> None:
+    """Models decide on pools, and these on models, in one round: once a failed one is there, the pools are others."""
+    broken = tmp_path / "broken"
+    broken.touch()
+    code = PROGRAM.replace("print(", "assert seed == 1 or not Path(os.environ['BROKEN']).exists()\nprint(")
+    _, _, second = by_program(tmp_path)
+    first = json.loads(json.dumps(second))
+    program = first["settings"]["trainer"]["command"]["program"]
+    program["argv"] = loop_data.program(code, "{train_data}", "{output_dir}", "{seed}")["argv"]
+    program["environment"]["BROKEN"] = str(broken)
+    workflow = {
+        "probe": [{"hook": "pools", "settings": {"run": str(measured), "measures": ["image_width_px"]}}],
+        "execute": [
+            {"hook": "train", **first},
+            {"hook": "first_of"},
+            {"hook": "train", "name": "again", **second},
+            {"hook": "evaluate_model", "settings": {"evaluator": "sized"}},
+        ],
+    }
+    planned = read_workflow(yaml.safe_dump(workflow), "w.yaml", loop_data.components())
+
+    def samples(board: Blackboard) -> dict[str, set[float | None]]:
+        scores = [s for s in scores_of(board["scores"]) if s.metric == "samples"]
+        return {
+            arm: {s.value and int(s.value) for s in scores if s.arm == arm} for arm in ("control", "some")
+        }
+
+    assert samples(run_workflow(planned, tmp_path / "out").results) == {"control": {8}, "some": {4}}
+    broken.unlink()
+    (tmp_path / "journal").unlink()
+    again = run_workflow(planned, tmp_path / "out", retry_failed=True).results
+    assert samples(again) == {"control": {8}, "some": {8}}
+    # The four that had failed, and `some` with both seeds; the control's second models are what they were.
+    lines = (tmp_path / "journal").read_text().splitlines()
+    assert len(lines) == 4 + 2
+    assert [line for line in lines if line.startswith("some")] == ["some/00000.json 1", "some/00000.json 2"]
+
+
+def test_what_was_left_is_another_trials_where_it_was_given_something_else(tmp_path: Path) -> None:
+    old, new = (Trial.of(tmp_path, "a", 1, given) for given in ("these ids", "those ids"))
+    old.begin(keep=True)
+    (old.output / "checkpoint").write_text("half")
+    old.begin(keep=True)
+    assert (old.output / "checkpoint").exists()
+    old.end({"reason": ""})
+    assert (old.record(), new.record()) == ({"reason": ""}, None)
+    new.begin(keep=True)
+    assert not (new.output / "checkpoint").exists()
+
+
 def test_the_built_in_trainers_go_on_from_their_checkpoints() -> None:
     from sluice.sandbox.registry import registry
 

@@ -67,6 +67,51 @@ def test_a_spent_budget_ends_it_and_the_same_call_goes_on(tmp_path: Path) -> Non
         search(slow, {}, file=tmp_path / "e", better="lower", trials=1)
 
 
+def test_a_failure_that_stands_no_longer_is_tried_again_with_the_same_values(tmp_path: Path) -> None:
+    mended = False
+    tried: list[float] = []
+
+    def objective(values: Mapping[str, float]) -> float:
+        tried.append(values["n"])
+        if values["n"] > 2 or (values["n"] == 2 and not mended):
+            raise TrialError("no memory" if values["n"] == 2 else "too large")
+        return values["n"]
+
+    def found(trials: int) -> tuple[Tried, ...]:
+        stands = (lambda values: values["n"] != 2) if mended else (lambda values: True)
+        knobs = {"n": Knob(1, 3, whole=True)}
+        file = tmp_path / "s"
+        return search(objective, knobs, file=file, better="higher", trials=trials, stands=stands).tried
+
+    before = found(12)
+    assert {t.reason for t in before} == {"", "no memory", "too large"}
+    assert found(12) == before
+    assert len(tried) == 12
+    mended = True
+    after = found(12)
+    failed = [t for t in before if t.reason == "no memory"]
+    assert tried[12:] == [2] * len(failed)
+    assert after == (*(t for t in before if t not in failed), *[Tried({"n": 2}, 2.0)] * len(failed))
+    assert found(12) == after
+
+
+def test_a_study_about_something_else_is_begun_anew(tmp_path: Path) -> None:
+    def found(about: str, slope: float) -> list[float | None]:
+        tried = search(
+            lambda v: slope * v["x"],
+            {"x": Knob(0, 1)},
+            file=tmp_path / "s",
+            about=about,
+            better="lower",
+            trials=3,
+        ).tried
+        return [t.value for t in tried]
+
+    first = found("these pools", 1.0)
+    assert found("these pools", 9.0) == first
+    assert found("other pools", 2.0)[0] == 2 * (first[0] or 0)
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path

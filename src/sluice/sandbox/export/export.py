@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sluice.errors import TrialError
@@ -22,16 +23,18 @@ SHARD_BYTES = 1_000_000_000
 
 
 def export(pool: Pool, folder: Path, format: DataFormat) -> Exported:
-    """Write the pool's samples into a folder; one that holds a whole export is left as it is.
+    """Write the pool's samples into a folder; a whole export of this very pool that lies there is left as it is.
 
     A sample that the pool names more than once is there as often. What cannot be read any more is counted by reason.
     `TrialError` where nothing is left to train on.
     """
     if (folder / NAME).exists():
-        return Exported.read(folder)
+        there = Exported.read(folder)
+        if (there.pool, there.format) == (pool.digest, format):
+            return there
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = FORMATS[format](pool, folder)
+    made = replace(FORMATS[format](pool, folder), pool=pool.digest)
     if not made.samples:
         reasons = ", ".join(f"{count} {reason}" for reason, count in made.failed.items())
         raise TrialError(f"no data: none of the pool's samples can be written ({reasons})")

@@ -23,7 +23,7 @@ from sluice.sandbox.workflow.job import Job
 def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
     made: Evaluator = settings["evaluator"].make()
     models = taken["models"] if "models" in taken else MODELS.empty_table()
-    trials = Trial.all_of(job.folder / "runs", models)
+    trials = Trial.all_of(job.folder / "runs", models, taken.get("answers"))
     scores = [Score(trial.arm, trial.seed, metric, None) for trial in trials for metric in made.metrics]
     return foreseen(trials, made, settings["at_once"], {"scores": score_table(scores)})
 
@@ -62,7 +62,7 @@ def evaluate_model(
         judged = job.experiment / given["answers"] if given["answers"] else data and data.absolute()
         return {"metrics": evaluated(made, job.experiment / str(models_of[trial]), judged, trial)}
 
-    trials = Trial.all_of(job.folder / "runs", models)
+    trials = Trial.all_of(job.folder / "runs", models, answers)
     models_of = {t: row["model"] for t, row in zip(trials, rows, strict=True)}
     reasons = {t: row["reason"] for t, row in zip(trials, rows, strict=True)}
     records = carry_out(trials, one, at_once=at_once, say=job.say)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sluice.errors import TrialError, UsageError
+from sluice.errors import UsageError
 from sluice.recipe.nearest import did_you_mean
 from sluice.sandbox.chosen import EvaluatorSetting, TrainerSetting
 from sluice.sandbox.experiment import Score, score_table
@@ -107,10 +107,7 @@ class _Runs:
         return fresh
 
     def _of(self, arm: str, seeds: Sequence[int]) -> Iterator[Score]:
-        try:
-            records = self.judged(self.pools[arm], self.job.folder / "runs", seeds)
-        except TrialError as error:
-            records = [{"reason": error.reason}] * len(seeds)
+        records = self.judged(self.pools[arm], self.job.folder / "runs", seeds)
         for seed, record in zip(seeds, records, strict=True):
             for name in self.judged.evaluator.metrics:
                 yield Score(arm, seed, name, record.get("metrics", {}).get(name), record["reason"])

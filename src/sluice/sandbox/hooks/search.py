@@ -73,7 +73,8 @@ def search(
     is chosen by what all before came to (Optuna's tree-structured Parzen estimator). `thresholds` says for each
     measure of a run where its `low` and `high` threshold may lie; `mixture` names the pools whose weights are
     searched. A choice that leaves fewer than `size` samples, or a run without a result, fails that trial with its
-    reason. A killed search goes on; none begins after `budget_s` seconds. The study lies in `study.sqlite`.
+    reason. A killed search goes on, and `--retry-failed` tries runs without a result again; no trial begins after
+    `budget_s` seconds. The study lies in `study.sqlite`.
 
     Gives what was `found` (its values, its metric; how it fared against others is for `compare` to say, with seeds of
     its own: the best of many trials looks better than it is), the `trials`, and the best pool among `pools`.
@@ -93,11 +94,13 @@ def search(
             fix="give `thresholds` with a run, or `mixture` with the pools of a job before",
         )
     judged = JudgedAtOnce(trainer.make(), judge, data and data.absolute())
-    attempt = _Attempt(job.folder / "trials", judged, metric, seeds, drawing)
+    attempt = _Attempt(job.folder / "runs", judged, metric, seeds, drawing)
     found = search_knobs(
         attempt,
         drawing.knobs,
         file=job.folder / "study.sqlite",
+        about=drawing.digest,
+        stands=attempt.stands,
         better=judge.metrics[metric],
         trials=trials,
         budget_s=budget_s,
@@ -137,6 +140,14 @@ class _ByThresholds:
         }
         return cls(measures_of_run(place, thresholds), knobs, size, seed)
 
+    @property
+    def digest(self) -> str:
+        """Tells apart what is drawn from: samples and their measures."""
+        found = xxhash.xxh3_128(Pool("", self.measures.ids, {"run": self.measures.run}).digest.encode())
+        for name in sorted(self.measures.values):
+            found.update(name.encode() + self.measures.values[name].tobytes())
+        return found.hexdigest()
+
     def told(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """The thresholds themselves."""
         return dict(values)
@@ -175,6 +186,12 @@ class _ByWeights:
         """One a pool. Minus logarithms of even numbers, divided by their sum, lie evenly over all mixtures."""
         return {name: Knob(_LEAST_WEIGHT, 1.0) for name in self.pools}
 
+    @property
+    def digest(self) -> str:
+        """Tells apart what is drawn from."""
+        pools = {name: pool.digest for name, pool in self.pools.items()}
+        return xxhash.xxh3_128_hexdigest(repr(pools).encode())
+
     def told(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """The weights, which sum to one."""
         drawn_weights = {name: -float(np.log(min(value, 1 - 1e-9))) for name, value in values.items()}
@@ -202,12 +219,24 @@ class _Attempt:
     drawing: Drawing
 
     def __call__(self, values: Mapping[str, float]) -> float:
-        name = xxhash.xxh3_64_hexdigest(repr(sorted(values.items())).encode())
-        records = self.judged(self.drawing.pool(values), self.folder / name, self.seeds)
+        records = self.judged(self.pool(values), self.folder, self.seeds)
         for seed, record in zip(self.seeds, records, strict=True):
             if record["reason"]:
                 raise TrialError(f"seed {seed}: {record['reason']}")
         return float(np.mean([record["metrics"][self.metric] for record in records]))
+
+    def pool(self, values: Mapping[str, float]) -> Pool:
+        """What a choice draws, under a name of its own: its runs lie side by side with those of others."""
+        name = xxhash.xxh3_64_hexdigest(repr(sorted(values.items())).encode())
+        return replace(self.drawing.pool(values), name=name)
+
+    def stands(self, values: Mapping[str, float]) -> bool:
+        """Whether a choice that failed would fail again without a run: none is missing that `--retry-failed` forgot."""
+        try:
+            trials = self.judged.trials(self.pool(values), self.folder, self.seeds)
+        except TrialError:
+            return True
+        return all(trial.record() is not None for trial in trials)
 
 
 def _named(pools: Mapping[str, Pool], names: tuple[str, ...]) -> dict[str, Pool]:
@@ -230,4 +259,6 @@ def _given(job: Job, found: Found, metric: str, drawing: Drawing) -> dict[str, A
         best = {"values": dict(drawing.told(found.best.values)), metric: found.best.value}
     failed = sum(t.value is None for t in found.tried)
     summary = {"trials": len(found.tried), "failed": failed, "best": best}
-    return {"found": summary, "trials": pa.Table.from_pylist(rows), "pools": folder}
+    numbers = [pa.field(name, pa.float64()) for name in dict.fromkeys((metric, *drawing.knobs))]
+    schema = pa.schema([pa.field("trial", pa.int64()), *numbers, pa.field("reason", pa.string())])
+    return {"found": summary, "trials": pa.Table.from_pylist(rows, schema=schema), "pools": folder}

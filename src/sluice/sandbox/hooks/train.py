@@ -45,7 +45,8 @@ MODELS = pa.schema(
 
 
 def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:
-    trials = _trials(job, chosen_arms(arms_of(taken.get("pools", ())), settings["arms"]), settings["seeds"])
+    arms = chosen_arms(arms_of(taken.get("pools", ())), settings["arms"])
+    trials = _trials(job, dict.fromkeys(arms), settings["seeds"])
     rows = [{"arm": trial.arm, "seed": trial.seed} for trial in trials]
     foreseen_models = pa.Table.from_pylist(rows, schema=MODELS)
     return foreseen(trials, settings["trainer"].make(), settings["at_once"], {"models": foreseen_models})
@@ -79,7 +80,7 @@ def train(
         data, samples = exports.of(trial.arm)
         return {"samples": samples, **_trained(made, trial, data, job)}
 
-    trials = _trials(job, chosen, seeds)
+    trials = _trials(job, {arm: pool.digest for arm, pool in chosen.items()}, seeds)
     records = carry_out(trials, one, at_once=at_once, resumes=resumes(made), say=job.say)
     if not keep_exports:
         exports.remove()
@@ -99,10 +100,9 @@ def chosen_arms(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
     return [n for n in known if n == CONTROL or any(fnmatchcase(n, pattern) for pattern in patterns)]
 
 
-def _trials(job: Job, arms: Iterable[str], seeds: Iterable[int]) -> list[Trial]:
-    """All arms with the first seed, then with the next: what there is early can be paired."""
-    order = list(arms)
-    return [Trial.of(job.folder / "runs", arm, seed) for seed in seeds for arm in order]
+def _trials(job: Job, arms: Mapping[str, str | None], seeds: Iterable[int]) -> list[Trial]:
+    """All arms with the first seed, then with the next: what there is early can be paired. Arms with their digests."""
+    return [Trial.of(job.folder / "runs", arm, seed, of) for seed in seeds for arm, of in arms.items()]
 
 
 class _Exports:

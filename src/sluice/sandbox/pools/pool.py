@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from sluice.errors import StorageError
 from sluice.storage import Location
@@ -32,6 +34,15 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells pools apart by what is trained on: their ids in their order, and the run that their media are in.
+
+        Neither the name nor how the pool was drawn counts.
+        """
+        about = [str(self.origin.get("run") or ""), *self.ids.to_pylist()]
+        return xxhash.xxh3_128_hexdigest("\n".join(about).encode())
 
     def write(self, file: Path) -> None:
         """Keep it in a Parquet file with one column, `id`; whole or not at all."""

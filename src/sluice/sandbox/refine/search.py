@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STUDY = "search"
 """Name of the study in its file: `optuna-dashboard sqlite:///study.sqlite` shows it."""
 
-_REASON = "reason"
+_REASON, _AGAIN, _ABOUT = "reason", "again", "about"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def search(
     knobs: Mapping[str, Knob],
     *,
     file: Path,
+    about: str = "",
+    stands: Callable[[Mapping[str, float]], bool] = lambda values: True,
     better: Better,
     trials: int,
     budget_s: float | None = None,
@@ -74,7 +76,9 @@ def search(
 
     The study is kept in `file` (SQLite): the same call continues it, a trial that was under way is tried again with
     the same values, and the trials come out as if nothing had happened. No trial begins after `budget_s` seconds of
-    this call. A trial that fails is kept with its reason and tells the search nothing.
+    this call. A trial that fails is kept with its reason and tells the search nothing; it is tried again with the same
+    values where its failure no longer `stands`. `about` names what is searched over: a study about something else is
+    begun anew.
     """
     optuna = _optuna()
     if not knobs:
@@ -82,10 +86,8 @@ def search(
             "there is nothing to search", fix="give a threshold or a mixture weight with its range"
         )
     direction = "maximize" if better == "higher" else "minimize"
-    study = optuna.create_study(
-        storage=f"sqlite:///{file}", study_name=STUDY, direction=direction, load_if_exists=True
-    )
-    _take_up(study)
+    study = _study(f"sqlite:///{file}", direction, about)
+    _take_up(study, stands)
     until = None if budget_s is None else monotonic() + budget_s
     while (number := len(_ended(study))) < trials:
         if until is not None and monotonic() >= until:
@@ -112,22 +114,49 @@ def _try(study: Any, trial: Any, objective: Objective, values: Mapping[str, floa
     study.tell(trial, value)
 
 
-def _take_up(study: Any) -> None:
-    """Trials that were under way when a run was killed are tried again, before anything else."""
+def _study(storage: str, direction: str, about: str) -> Any:
+    import optuna
+
+    how: dict[str, Any] = {"storage": storage, "study_name": STUDY, "direction": direction}
+    study = optuna.create_study(**how, load_if_exists=True)
+    if study.user_attrs.get(_ABOUT, about) != about:
+        optuna.delete_study(study_name=STUDY, storage=storage)
+        study = optuna.create_study(**how)
+    study.set_user_attr(_ABOUT, about)
+    return study
+
+
+def _take_up(study: Any, stands: Callable[[Mapping[str, float]], bool]) -> None:
+    """Trials that were under way when a run was killed, or whose failure stands no longer, come before all others."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+        _again(study, trial)
+    for trial in _ended(study):
+        if trial.state == optuna.trial.TrialState.FAIL and not stands(trial.params):
+            _again(study, trial)
+
+
+def _again(study: Any, trial: Any) -> None:
+    """Put a trial's values first in the queue; those it was given, where it was killed before it came to all."""
+    values = trial.system_attrs.get("fixed_params", trial.params)
+    study.enqueue_trial(values, user_attrs={_AGAIN: trial.number})
 
 
 def _ended(study: Any) -> list[Any]:
-    """Trials with a value, or with a reason why there is none; killed ones have neither."""
+    """Trials with a value, or with a reason why there is none; not those that were killed, or are tried again."""
     import optuna
 
     done, failed = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
-    trials = study.get_trials(deepcopy=False, states=(done, failed))
-    return [trial for trial in trials if trial.state == done or _REASON in trial.user_attrs]
+    trials = study.get_trials(deepcopy=False)
+    again = {trial.user_attrs.get(_AGAIN) for trial in trials}
+    return [
+        trial
+        for trial in trials
+        if trial.state == done
+        or (trial.state == failed and _REASON in trial.user_attrs and trial.number not in again)
+    ]
 
 
 def _found(study: Any, better: Better) -> Found:

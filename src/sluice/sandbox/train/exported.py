@@ -18,7 +18,7 @@ class Exported:
 
     `data` is the file or folder that a trainer is told (`{train_data}`), `media` the folder that paths inside it
     begin in; `samples` were written, `failed` could not be read any more, by reason; `shards` are the files that
-    samples lie in (`00000.tar`, …).
+    samples lie in (`00000.tar`, …). `pool` is the digest of the pool that was exported.
     """
 
     folder: Path
@@ -28,6 +28,7 @@ class Exported:
     samples: int
     failed: dict[str, int]
     shards: int = 1
+    pool: str = ""
 
     def write(self) -> None:
         """Note it in the folder, last of all: a folder with this note is whole."""
@@ -38,6 +39,7 @@ class Exported:
             "samples": self.samples,
             "failed": self.failed,
             "shards": self.shards,
+            "pool": self.pool,
         }
         Location(self.folder / NAME).write(json.dumps(note, indent=1).encode())
 
@@ -51,4 +53,5 @@ class Exported:
                 "there is no whole export here", where=str(folder), fix="export it again"
             ) from None
         data, media = folder / note["data"], folder / note["media"]
-        return cls(folder, note["format"], data, media, note["samples"], note["failed"], note["shards"])
+        told = {name: note[name] for name in ("samples", "failed", "shards", "pool")}
+        return cls(folder, note["format"], data, media, **told)

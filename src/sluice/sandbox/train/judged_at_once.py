@@ -24,25 +24,23 @@ class JudgedAtOnce:
     data: Path | None
 
     def __call__(self, pool: Pool, folder: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
-        """A record for each seed, with `metrics` or the `reason` why there are none; none is done twice.
-
-        `TrialError` where there is nothing to train on.
-        """
-        trials = [Trial.of(folder, pool.name, seed) for seed in seeds]
-        place = (
-            folder / pool.name / "data"
-        )  # an arm's own: what a killed run left must not be taken for another's
+        """A record for each seed, with `metrics` or the `reason` why there are none; none is done twice."""
+        place = folder / pool.name / "data"
         try:
-            if all(trial.record() is not None for trial in trials):
-                return [trial.record() or {} for trial in trials]
-            made = export(pool, place, self.trainer.data_format)
             return carry_out(
-                trials, lambda trial: self._one(trial, made.folder), resumes=resumes(self.trainer)
+                self.trials(pool, folder, seeds),
+                lambda trial: self._one(trial, pool, place),
+                resumes=resumes(self.trainer),
             )
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def _one(self, trial: Trial, data: Path) -> Mapping[str, Any]:
+    def trials(self, pool: Pool, folder: Path, seeds: Sequence[int]) -> list[Trial]:
+        """The trials of a pool, in the places where their records are."""
+        return [Trial.of(folder, pool.name, seed, pool.digest) for seed in seeds]
+
+    def _one(self, trial: Trial, pool: Pool, place: Path) -> Mapping[str, Any]:
+        data = export(pool, place, self.trainer.data_format).folder  # once for all seeds
         model = trained(self.trainer, data, trial).model
         try:
             return {"metrics": evaluated(self.evaluator, model, self.data, trial)}

@@ -14,30 +14,44 @@ from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
+import xxhash
 
 from sluice.errors import SluiceError, TrialError, UnavailableError
 from sluice.sandbox.registry import Outlook
 from sluice.sandbox.train.program import ending
 from sluice.storage import Location
 
+_GIVEN = "given"
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One arm with one seed, and its folder: `output/` for what it makes, `log.txt`, and `done.json` at its end."""
+    """One arm with one seed, and its folder: `output/` for what it makes, `log.txt`, and `done.json` at its end.
+
+    `given` is a digest of what the trial is made of besides its job's settings, which cannot change: its pool, its
+    model. What an earlier trial of this name made of something else is no part of this one. None: there is nothing
+    else, or it is not known, and whatever lies there is this trial's.
+    """
 
     arm: str
     seed: int
     folder: Path
+    given: str | None = None
 
     @classmethod
-    def of(cls, folder: Path, arm: str, seed: int) -> Trial:
+    def of(cls, folder: Path, arm: str, seed: int, given: str | None = None) -> Trial:
         """The trial in its place below a job's folder."""
-        return cls(arm, seed, folder / arm / f"seed-{seed}")
+        return cls(arm, seed, folder / arm / f"seed-{seed}", given)
 
     @classmethod
-    def all_of(cls, folder: Path, models: pa.Table) -> list[Trial]:
-        """A trial for every row of a table of models, in its order."""
-        return [cls.of(folder, row["arm"], row["seed"]) for row in models.to_pylist()]
+    def all_of(cls, folder: Path, models: pa.Table, answers: pa.Table | None = None) -> list[Trial]:
+        """A trial for every row of a table of models, in its order; of that model, and of its answers."""
+        rows = answers.to_pylist() if answers is not None else []
+        given = {(row["arm"], row["seed"]): row for row in rows}
+        return [
+            cls.of(folder, row["arm"], row["seed"], _digest([row, given.get((row["arm"], row["seed"]))]))
+            for row in models.to_pylist()
+        ]
 
     @property
     def output(self) -> Path:
@@ -51,22 +65,35 @@ class Trial:
 
     def record(self) -> dict[str, Any] | None:
         """What came of it; None where it has not ended."""
-        try:
-            found: dict[str, Any] = json.loads((self.folder / "done.json").read_bytes())
-        except FileNotFoundError:
-            return None
-        return found
+        found = self._noted("done.json")
+        return found and {name: value for name, value in found.items() if name != _GIVEN}
 
     def begin(self, *, keep: bool) -> None:
-        """An empty folder; what a killed try left is no part of this one, unless `keep`."""
-        if not keep:
+        """An empty folder; what a killed try of the same trial left is no part of this one, unless `keep`."""
+        if not keep or self._noted("begun.json") is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.output.mkdir(parents=True, exist_ok=True)
+        self._note("begun.json", {})
 
     def end(self, record: Mapping[str, Any]) -> None:
         """Note what came of it, last of all."""
-        text = json.dumps(dict(record), indent=1, allow_nan=False, ensure_ascii=False)
-        Location(self.folder / "done.json").write(text.encode())
+        self._note("done.json", record)
+
+    def _note(self, name: str, record: Mapping[str, Any]) -> None:
+        text = json.dumps({_GIVEN: self.given, **record}, indent=1, allow_nan=False, ensure_ascii=False)
+        Location(self.folder / name).write(text.encode())
+
+    def _noted(self, name: str) -> dict[str, Any] | None:
+        """What was noted of this very trial."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        return found if self.given in (None, found.get(_GIVEN)) else None
+
+
+def _digest(about: Any) -> str:
+    return xxhash.xxh3_128_hexdigest(json.dumps(about, sort_keys=True).encode())
 
 
 def forget_failed(folder: Path) -> int:
