@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import loop_data
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import workflow_hooks
@@ -160,6 +161,22 @@ def test_tables_hold_what_the_page_shows(found: Found) -> None:
     assert rows["words-low", "recall"]["unpaired"][0]["seed"] == 2
     ranks = {r["operator"]: r["rank"] for r in made["operators"].to_pylist() if r["metric"] == "recall"}
     assert ranks == {"sharp": 1, "words": 2, HOSTILE: None, "lost": None}
+
+
+def test_tables_have_the_same_columns_whatever_was_found(found: Found) -> None:
+    """Also where nothing at all has a value."""
+    lost = Found(
+        "lost",
+        comparisons=[Comparison("a-low", "recall", "higher", why="no seed has a value")],
+        scores=[Score("a-low", 1, "recall", None, "crashed")],
+        noise=noise_floor([], ["recall"]),
+        models=[{"arm": "a-low", "seed": 1, "model": None, "reason": "crashed"}],
+        analysis=[distribution("a", np.full(3, np.nan)).row()],
+        correlations=[asdict(c) for c in correlations({"a": np.full(3, np.nan), "b": np.ones(3)})],
+    )
+    schemas = {name: table.schema for name, table in tables(lost).items()}
+    assert schemas == {name: table.schema for name, table in tables(found).items()}
+    assert not [f for schema in schemas.values() for f in schema if pa.types.is_null(f.type)]
 
 
 @pytest.mark.parametrize("width_px", [390, 1440])

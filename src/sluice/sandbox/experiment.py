@@ -23,6 +23,24 @@ SCHEMA = pa.schema(
 """Columns of the table of scores: one row for each (arm, seed, metric), also where there is no value."""
 
 
+MODELS = pa.schema(
+    [
+        pa.field("arm", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("model", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("seconds", pa.float64()),
+        pa.field("cost", pa.float64()),
+        pa.field("gpu_hours", pa.float64()),
+        pa.field("samples", pa.int64()),
+        pa.field("samples_seen", pa.int64()),
+        pa.field("peak_memory_bytes", pa.int64()),
+        pa.field("cpu_s", pa.float64()),
+    ]
+)
+"""Columns of the table of models: `model` is a path below the experiment, null where there is none for a `reason`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """One metric of one training run.

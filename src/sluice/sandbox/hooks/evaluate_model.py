@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from sluice.errors import TrialError, UsageError
 from sluice.sandbox.chosen import EvaluatorSetting
-from sluice.sandbox.experiment import Score, score_table, scores_of
-from sluice.sandbox.hooks.train import MODELS
+from sluice.sandbox.experiment import MODELS, Score, score_table, scores_of
 from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Evaluator

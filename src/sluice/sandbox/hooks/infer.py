@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sluice.errors import TrialError
 from sluice.sandbox.chosen import InferencerSetting
-from sluice.sandbox.hooks.train import MODELS
+from sluice.sandbox.experiment import MODELS
 from sluice.sandbox.registry import Outlook, hook
 from sluice.sandbox.train.at_once import AtOnce, refuse_crowd
 from sluice.sandbox.train.protocol import Inferencer

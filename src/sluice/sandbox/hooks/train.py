@@ -14,7 +14,7 @@ import pyarrow as pa
 from sluice.errors import UsageError
 from sluice.recipe.nearest import did_you_mean
 from sluice.sandbox.chosen import TrainerSetting
-from sluice.sandbox.experiment import Score, score_table
+from sluice.sandbox.experiment import MODELS, Score, score_table
 from sluice.sandbox.export import export
 from sluice.sandbox.hooks.pools import arms_of, read_pools
 from sluice.sandbox.pools import CONTROL, Pool
@@ -25,23 +25,6 @@ from sluice.sandbox.train.results import trained
 from sluice.sandbox.train.seeds import Seeds
 from sluice.sandbox.train.trials import Trial, carry_out, foreseen, resumes
 from sluice.sandbox.workflow.job import Job
-
-MODELS = pa.schema(
-    [
-        pa.field("arm", pa.string(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("model", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("seconds", pa.float64()),
-        pa.field("cost", pa.float64()),
-        pa.field("gpu_hours", pa.float64()),
-        pa.field("samples", pa.int64()),
-        pa.field("samples_seen", pa.int64()),
-        pa.field("peak_memory_bytes", pa.int64()),
-        pa.field("cpu_s", pa.float64()),
-    ]
-)
-"""Columns of the table of models: `model` is a path below the experiment, null where there is none for a `reason`."""
 
 
 def _outlook(job: Job, taken: Mapping[str, Any], settings: Mapping[str, Any]) -> Outlook:

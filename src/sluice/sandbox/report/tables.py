@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from sluice.sandbox.experiment import score_table
+from sluice.sandbox.analysis import CORRELATIONS, DISTRIBUTIONS
+from sluice.sandbox.experiment import MODELS, score_table
 from sluice.sandbox.operators import operators
 from sluice.sandbox.report.found import Found
 from sluice.sandbox.statistics import Comparison
@@ -33,18 +34,27 @@ OPERATORS = pa.schema(
     ]
 )
 """Columns of `operators.parquet`: a rank only where a third is better than the control."""
+NOISE = pa.schema(
+    [
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+        *(pa.field(name, pa.float64()) for name in ("mean", "sd", "difference_sd", "detectable")),
+        pa.field("again", pa.string()),
+    ]
+)
+"""Columns of `noise.parquet`: one row a metric."""
 
 
 def tables(found: Found) -> dict[str, pa.Table]:
-    """The tables by name; those of which nothing is known are left out."""
+    """The tables by name, each of the same columns and types whatever was found; those without a row are left out."""
     made = {
         "comparisons": pa.Table.from_pylist([_row(c) for c in found.comparisons], schema=COMPARISONS),
         "operators": pa.Table.from_pylist(_ranks(found), schema=OPERATORS),
         "scores": score_table(found.scores),
-        "noise": pa.Table.from_pylist([asdict(n) for n in found.noise]),
-        "models": pa.Table.from_pylist(list(map(dict, found.models))),
-        "distributions": pa.Table.from_pylist(list(map(dict, found.analysis))),
-        "correlations": pa.Table.from_pylist(list(map(dict, found.correlations))),
+        "noise": pa.Table.from_pylist([asdict(n) for n in found.noise], schema=NOISE),
+        "models": pa.Table.from_pylist(list(map(dict, found.models)), schema=MODELS),
+        "distributions": pa.Table.from_pylist(list(map(dict, found.analysis)), schema=DISTRIBUTIONS),
+        "correlations": pa.Table.from_pylist(list(map(dict, found.correlations)), schema=CORRELATIONS),
     }
     return {name: table for name, table in made.items() if len(table)}
 
