@@ -36,15 +36,20 @@ def number_of(luma: Pixels) -> int:
     return sum(1 << bit for bit, x in enumerate(at) if row[x] > 127)
 
 
-def scenes(lengths: Sequence[int], width: int = 160, height: int = 96, seed: int = 0) -> Iterator[Pixels]:
-    """Hard cuts between still scenes of random blocks, as many pictures each as `lengths` says."""
+def scenes(
+    lengths: Sequence[int], width: int = 160, height: int = 96, seed: int = 0, *, pan_px: int = 0
+) -> Iterator[Pixels]:
+    """Hard cuts between scenes of random blocks, as many pictures each as `lengths` says.
+
+    They are still, or turn around by `pan_px` pixels from picture to picture.
+    """
     rng = np.random.default_rng(seed)
     for length in lengths:
         blocks = rng.integers(0, 256, (6, 10, 3), np.uint8)
         ys, xs = np.arange(height) * 6 // height, np.arange(width) * 10 // width
         picture = blocks[ys][:, xs]
-        for _ in range(length):
-            yield picture
+        for number in range(length):
+            yield np.roll(picture, pan_px * number, axis=1) if pan_px else picture
 
 
 def made(

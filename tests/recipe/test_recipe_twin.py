@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sluice.dataset import Dataset, read
 from sluice.errors import RecipeError, RuleError
 from sluice.operator import registry
-from sluice.recipe import Fields, FieldType, Keep, Recipe, SampleStep, check, load, loads
+from sluice.recipe import Fields, FieldType, Keep, Map, Measure, Recipe, SampleStep, check, load, loads
 from sluice.recipe.quantities import parse_size, print_size
 from sluice.recipe.ready import ready_recipes
 
@@ -127,19 +128,42 @@ TYPES = {
 }
 
 
-OF_CLIPS = {"valid": FieldType("valid", "bool", "sample")}
+OPERATORS = {spec.name for spec in registry()}
+OF_CLIPS = {
+    "valid": FieldType("valid", "bool", "sample"),
+    **{name: FieldType(name, "number", "sample") for name in ("num_frames", "width", "height")},
+}
 """Columns that a tree of clips has."""
+
+OFFERED = re.compile(r"^( +)# (?=- \w+(?::|$)|    \w+: )", re.MULTILINE)
+"""What stands before a step or a setting that a recipe offers and leaves out."""
+
+
+def assert_sound(recipe: Recipe) -> None:
+    assert loads(recipe.to_yaml()) == recipe
+    for step in recipe.steps:
+        if isinstance(step, Keep):
+            assert step.name
+            check(step.parsed, Fields(TYPES | OF_CLIPS if recipe.source.format == "clips" else TYPES))
+        if isinstance(step, Measure):
+            assert {ref.name for ref in step.operators} <= OPERATORS
+        if isinstance(step, Map):
+            assert step.operator.name in OPERATORS
 
 
 @pytest.mark.parametrize("name", sorted(ready_recipes()))
 def test_a_ready_recipe_is_sound_and_says_who_it_is_for(name: str) -> None:
     recipe = load(name, source="in", output="out")
-    assert loads(recipe.to_yaml()) == recipe
+    assert_sound(recipe)
     assert "Who it is for" in Path(recipe.file).read_text(encoding="utf-8")
-    for step in recipe.steps:
-        if isinstance(step, Keep):
-            assert step.name
-            check(step.parsed, Fields(TYPES | OF_CLIPS if recipe.source.format == "clips" else TYPES))
+
+
+@pytest.mark.parametrize(("name", "steps"), [("video-split", 23), ("video-annotate", 8)])
+def test_all_that_a_ready_recipe_offers_can_be_taken(name: str, steps: int) -> None:
+    text = OFFERED.sub(r"\1", ready_recipes()[name].read_text(encoding="utf-8"))
+    recipe = loads(text)
+    assert len(recipe.steps) == steps
+    assert_sound(recipe)
 
 
 def test_the_ready_recipes_are_there() -> None:

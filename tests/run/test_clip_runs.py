@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from journeys import fates_of
 
 from made_videos import made, scenes
 from sluice.recipe.load import load
@@ -43,7 +45,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     (folder / "in").mkdir()
     for n in range(SOURCES):
-        (folder / "in" / f"{n}.mp4").write_bytes(made(scenes([70, 75], seed=n)))
+        (folder / "in" / f"{n}.mp4").write_bytes(made(scenes([70, 75], seed=n, pan_px=1)))
     recipe = load("video-split", ["write.settings.previews=true"], source=str(folder / "in"))
     summary = run(recipe, output=str(folder / "out"), workers=2, quiet=True)
     assert (summary["kept"], summary["failed"]) == (2 * SOURCES, 0)
@@ -121,3 +123,23 @@ def test_conversion_keeps_clips_and_what_is_told_of_them(
     assert told_of(place) == told_of(clips)
     assert summary_of(place) == summary_of(clips)
     assert pq.read_table(place / "clips.parquet").num_rows == 2 * SOURCES
+
+
+def test_by_default_only_what_is_black_or_frozen_falls_and_is_never_encoded(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    black = [np.zeros((96, 160, 3), np.uint8)] * 60
+    for name, pictures in {
+        "black": black,
+        "frozen": scenes([60], seed=1),
+        "pans": scenes([60], seed=1, pan_px=1),
+        "black at first": [*black[:30], *scenes([90], seed=2, pan_px=1)],
+    }.items():
+        (source / f"{name}.mp4").write_bytes(made(pictures, options={"g": "1000", "sc_threshold": "0"}))
+    recipe = load("video-split", ["steps.0.split.video_split_shots.trim_s=0"], source=str(source))
+    found = run(recipe, output=str(tmp_path / "out"), workers=0, quiet=True)
+    assert found["by_rule"] == {"black": 1, "frozen": 1}
+    fates = fates_of(tmp_path / "out")
+    kept = {row["key"].rpartition("_")[0] for row in fates.values() if row["fate"] == "kept"}
+    assert kept == {"pans", "black at first"}
+    assert len(list((tmp_path / "out" / "clips").iterdir())) == found["kept"]

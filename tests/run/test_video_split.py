@@ -162,7 +162,7 @@ def test_clips_lie_apart_within_their_lengths(
 
 
 def test_tracks_are_decoded_once_and_kept_by_content(tmp_path: Path) -> None:
-    data = made(scenes([70, 70]))
+    data = made(scenes([70, 70], pan_px=1))
     source = tmp_path / "in"
     source.mkdir()
     (source / "a.mp4").write_bytes(data)
@@ -192,7 +192,7 @@ def test_workers_and_a_second_run_make_the_same_bytes(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     for n in range(3):
-        (source / f"{n}.mp4").write_bytes(made(scenes([60 + n, 70], seed=n)))
+        (source / f"{n}.mp4").write_bytes(made(scenes([60 + n, 70], seed=n, pan_px=1)))
     recipe = load("video-split", [], source=str(source))
     for name, workers in (("a", 0), ("b", 2)):
         run(recipe, output=str(tmp_path / name / "out"), workers=workers, quiet=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sluice.codec.image import decode_small
 from sluice.codec.thumbnail import Rgb, caption, fit
 from sluice.codec.video.decode import decode
-from sluice.codec.video.encode import BITEXACT, encoding
+from sluice.codec.video.encode import BITEXACT, encoding, x264_options
 from sluice.codec.video.mux import writing
 from sluice.codec.video.preview import on_ticks
 from sluice.errors import SampleError, StorageError, UsageError
@@ -216,7 +216,8 @@ def _encode(shelf: _Shelf, columns: int, rows: int, path: Path, settings: GridSe
             container_options={"movflags": "+faststart", "fflags": "+bitexact"},
         )
     with container:
-        stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+        options = {"preset": "veryfast", "crf": "20"} | x264_options()
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = columns * shelf.width, rows * shelf.height
         stream.pix_fmt = "yuv420p"
         context: Any = stream.codec_context

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sluice.codec.encode import encode
+from sluice.codec.video.encode import x264_options
 from sluice.errors import UsageError
 from sluice.operator.extra import imported
 from sluice.sandbox.proxy.shapes import Pixels, Scene, drawn, scene, with_noise
@@ -104,7 +105,8 @@ def _video(pixels: Pixels) -> bytes:
     av = imported("av", "video")
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as out:
-        stream = out.add_stream("libx264", rate=_FPS, options={"crf": "10", "preset": "veryfast"})
+        options = {"crf": "10", "preset": "veryfast"} | x264_options()
+        stream = out.add_stream("libx264", rate=_FPS, options=options)
         stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt, stream.codec_context.thread_count = "yuv444p", 1
         for picture in pixels:
