@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sluice.errors import TrialError
+from sluice.sandbox.chosen import Chosen
 from sluice.sandbox.proxy.captioned import read_captioned
 from sluice.sandbox.proxy.planted import Planted, write_planted
 from sluice.sandbox.proxy.presets import IMAGE_TEXT
@@ -32,7 +33,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(data: Path, output: Path, seed: int = 0, **settings: Any) -> Trained:
     output.mkdir()
-    made = registry().get("trainer", "image_text").make({"preset": "smoke", "device": "cpu", **settings})
+    given = {"preset": "smoke", "device": "cpu", **settings}
+    made = Chosen(registry().get("trainer", "image_text"), given).make()
     assert isinstance(made, Trainer)
     return made.train(data, output, seed=seed, log=output / "log.txt")
 
@@ -49,7 +51,7 @@ def scores(model: Path, held_out: Path | None) -> dict[str, float]:
 def test_it_learns_and_learns_the_same_again(shapes: Path, tmp_path: Path) -> None:
     untaught = scores(train(shapes / "train", tmp_path / "untaught", steps=1).model, shapes / "held-out")
     first = train(shapes / "train", tmp_path / "first", steps=30)
-    again = train(shapes / "train", tmp_path / "again", steps=30)
+    again = train(shapes / "train", tmp_path / "again", steps=30, timeout_s=120)  # in a process of its own
     taught = scores(first.model, shapes / "held-out")
 
     assert (first.model / "model.pt").read_bytes() == (again.model / "model.pt").read_bytes()

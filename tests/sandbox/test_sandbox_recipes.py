@@ -26,16 +26,15 @@ VIDEOS = ("moviepy__example_mask.mp4", "torchcodec__h265_video.mp4", "decord__vi
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with the stand-ins where the recipes look for programs."""
     place = tmp_path_factory.mktemp("recipes")
-    for source in STAND_INS.iterdir():
-        if source.is_dir() and source.name != "launchers":
-            target = place / "third-party" / source.name
-            shutil.copytree(source, target)
-            (target / ".venv/bin").mkdir(parents=True)
-            (target / ".venv/bin/python").symlink_to(sys.executable)
-            for launcher in (STAND_INS / "launchers").iterdir():
-                program = target / ".venv/bin" / launcher.name
-                program.write_text(f"#!{sys.executable}\n{launcher.read_text()}")
-                program.chmod(0o755)
+    shutil.copytree(STAND_INS, place / "third-party", ignore=shutil.ignore_patterns("launchers", "README.md"))
+    (place / "third-party/LLaMA-Factory").mkdir()  # which is nothing but a launcher
+    for target in (place / "third-party").iterdir():
+        (target / ".venv/bin").mkdir(parents=True)
+        (target / ".venv/bin/python").symlink_to(sys.executable)
+        for launcher in (STAND_INS / "launchers").iterdir():
+            program = target / ".venv/bin" / launcher.name
+            program.write_text(f"#!{sys.executable}\n{launcher.read_text()}")
+            program.chmod(0o755)
     textvqa = place / "third-party/MGM/data/MGM-Eval/textvqa"
     textvqa.mkdir(parents=True)
     (textvqa / "llava_textvqa_val_v051_ocr.jsonl").write_text('{"question_id": 1}\n{"question_id": 2}\n')

@@ -12,6 +12,7 @@ from sluice.errors import UsageError
 from sluice.recipe.nearest import did_you_mean
 from sluice.recipe.quantities import wrong
 from sluice.sandbox.registry import Component, Kind, registry
+from sluice.sandbox.train.apart import Apart
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class Chosen:
         return self.component.name
 
     def make(self) -> Any:
-        """The component, ready to work."""
-        return self.component.make(self.given)
+        """The component, ready to work: in a process of its own where it has a `timeout_s`."""
+        made = self.component.make(self.given)
+        timeout_s = getattr(made, "timeout_s", None)
+        return made if timeout_s is None else Apart(self.component, self.given, made, timeout_s)
 
 
 def _choose(kind: Kind) -> Callable[[object, ValidationInfo], Chosen]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from sluice.errors import TrialError
 from sluice.model.device import DeviceName, device_of
 from sluice.sandbox.registry import evaluator
+from sluice.sandbox.train.apart import TimeoutS
 from sluice.sandbox.train.protocol import Better
 
 
@@ -34,8 +35,10 @@ class image_text:  # noqa: N801 - its name in a workflow
         pairs: Annotated[int, Field(ge=2)] = 1000,
         device: DeviceName = "auto",
         threads: Annotated[int, Field(ge=1)] = 1,
+        timeout_s: TimeoutS = None,
     ) -> None:
         self.pairs, self.device, self.threads = pairs, device, threads
+        self.timeout_s = timeout_s
 
     def evaluate(
         self, model: Path, data: Path | None, output: Path, *, seed: int, log: Path

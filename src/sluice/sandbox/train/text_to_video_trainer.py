@@ -11,6 +11,7 @@ from sluice.model.device import DeviceName, device_of
 from sluice.sandbox.proxy.captioned import read_captioned
 from sluice.sandbox.proxy.presets import TEXT_TO_VIDEO, PresetName
 from sluice.sandbox.registry import trainer
+from sluice.sandbox.train.apart import TimeoutS
 from sluice.sandbox.train.protocol import DataFormat, Trained
 
 
@@ -20,6 +21,7 @@ class text_to_video:  # noqa: N801 - its name in a workflow
 
     `preset` is `smoke` (8 frames of 16 px, 8 CPU-seconds) or `small` (8 frames of 32 px, 16 CPU-minutes); `steps`,
     `batch_size` and `learning_rate` take the place of its own. On a CPU equal data and seeds give equal models.
+    With `timeout_s` a run has a process of its own, which is ended after so many seconds.
     """
 
     data_format: DataFormat = "webdataset"
@@ -34,9 +36,10 @@ class text_to_video:  # noqa: N801 - its name in a workflow
         learning_rate: Annotated[float, Field(gt=0)] | None = None,
         device: DeviceName = "auto",
         threads: Annotated[int, Field(ge=1)] = 1,
+        timeout_s: TimeoutS = None,
     ) -> None:
         self.preset = TEXT_TO_VIDEO[preset].given(steps, batch_size, learning_rate)
-        self.device, self.threads = device, threads
+        self.device, self.threads, self.timeout_s = device, threads, timeout_s
 
     def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
         """Train on captioned videos or stacks of frames; `TrialError` without any, and where it diverges."""

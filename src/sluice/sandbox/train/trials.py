@@ -191,20 +191,26 @@ def _carried_out(trial: Trial, *, work: Work, keep: bool) -> dict[str, Any]:
     try:
         # What cannot be kept as JSON fails this trial, like all else that goes wrong in it.
         found = json.loads(json.dumps(dict(work(trial)), allow_nan=False))
-    except TrialError as error:
-        reason = error.reason
-        _append(trial.log, f"# {error}")
-    except SluiceError as error:
-        if error.exit_code != 1 or isinstance(error, UnavailableError):
+    except Exception as error:
+        # Anything that a trainer raises is that run's end, with its trace in the log.
+        told = reason_of(error)
+        if told is None:
             raise
-        reason = f"crashed: {error.what}"
-        _append(trial.log, f"# {error}")
-    except Exception as error:  # noqa: BLE001 - anything a trainer raises is that run's end, with its trace in the log
-        reason = f"crashed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        _append(trial.log, traceback.format_exc())
+        reason = told
+        _append(trial.log, f"# {error}" if isinstance(error, SluiceError) else traceback.format_exc())
     record = {"reason": reason, "seconds": round(perf_counter() - started, 3), **found}
     trial.end(record)
     return record
+
+
+def reason_of(error: Exception) -> str | None:
+    """Why an error left a run without a result; None where it is the user's to mend for all runs alike."""
+    if isinstance(error, TrialError):
+        return error.reason
+    if isinstance(error, SluiceError):
+        wrong_for_all = error.exit_code != 1 or isinstance(error, UnavailableError)
+        return None if wrong_for_all else f"crashed: {error.what}"
+    return f"crashed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _append(log: Path, text: str) -> None:
