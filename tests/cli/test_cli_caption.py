@@ -54,7 +54,7 @@ def test_it_is_the_ready_recipe(tree: Path, tmp_path: Path, captioner: Captioner
     assert (tmp_path / "sluice-store" / "journal").is_dir()
     assert "tokens" in Path(done.document["report"].removeprefix("file://")).read_text()
     assert sluice("verify", "clips/metas/v1", cwd=tmp_path).code == 0
-    caption = f"steps.0.measure.0.video_caption.url={captioner.url}"
+    caption = f"steps.1.measure.0.video_caption.url={captioner.url}"
     probe = ("--source", "clips", "--output", "clips/metas/v2", "--store", "sluice-store", "--set", caption)
     done = sluice("plan", "video-annotate", *probe, "--probe", "2", "--workers", "0", cwd=tmp_path)
     assert done.code == 0, done.err

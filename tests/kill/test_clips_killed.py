@@ -33,6 +33,19 @@ write:
   shard_samples: 2
   settings: {preset: slow, previews: true}
 """
+APART = """
+source: {path: in/}
+steps:
+  - split: {video_split_stride: {length_s: 2.4, min_length_s: 1}}
+  - keep: {rule: video_duration_s >= 2, name: short}
+write:
+  path: out/
+  format: clips
+  shard_samples: 1
+  keep_dropped: true
+  settings: {preset: slow, previews: true}
+"""
+"""The first of the two clips of each video is kept."""
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +74,13 @@ def written(command: Command) -> dict[str, str]:
     }
 
 
-def command_in(folder: Path, source: Path) -> Command:
-    return Command(folder, str(source), str(folder / "out"), str(folder / "store"), RECIPE)
+def command_in(folder: Path, source: Path, recipe: str = RECIPE) -> Command:
+    return Command(folder, str(source), str(folder / "out"), str(folder / "store"), recipe)
 
 
 def assert_whole(command: Command, undisturbed: dict[str, str]) -> None:
     """What stands under its own name in the output is as in the undisturbed run."""
-    folders = ("clips/", "previews/", "metas/", "rows/")
+    folders = ("clips/", "filtered_clips/", "previews/", "metas/", "rows/")
     found = {n: d for n, d in contents(command.output).items() if n.startswith(folders) and "/." not in n}
     assert found.items() <= undisturbed.items()
 
@@ -82,14 +95,42 @@ def test_killed_while_clips_are_cut_the_same_command_ends_in_the_same_files(
         ("a clip has its name", lambda: any(output.glob("clips/*.mp4"))),
         ("a shard is in the ledger", lambda: any(output.glob("_sluice/shards/*.json"))),
     ]
+    kill_at(moments, command, undisturbed)
+    command.finish()
+    assert leftovers(command.output) == leftovers(command.store) == []
+    assert not list(output.glob(".clips-*"))
+    assert written(command) == undisturbed
+
+
+def kill_at(
+    moments: list[tuple[str, Callable[[], bool]]], command: Command, undisturbed: dict[str, str]
+) -> None:
+    """Start the command as often as there are moments, and kill it when each has come."""
     for what, reached in moments:
         driver = command.start()
         assert until(lambda r=reached, d=driver: r() or d.poll() is not None, 60)  # type: ignore[misc]
         assert driver.poll() is None, f"over before {what}"
         command.kill(driver)
         assert_whole(command, undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_while_dropped_clips_are_written_the_same_command_ends_in_the_same_files(
+    source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "undisturbed").mkdir()
+    whole = command_in(tmp_path / "undisturbed", source, APART)
+    summary = json.loads(whole.finish())
+    assert (summary["kept"], summary["dropped_written"]["samples"]) == (SOURCES, SOURCES)
+    undisturbed = written(whole)
+    command = command_in(tmp_path, source, APART)
+    output = Path(command.output)
+    moments: list[tuple[str, Callable[[], bool]]] = [
+        ("a dropped clip has its name", lambda: any(output.glob("filtered_clips/*.mp4"))),
+        ("a shard of them is in their ledger", lambda: any(output.glob("_sluice/dropped/shards/*.json"))),
+    ]
+    kill_at(moments, command, undisturbed)
     command.finish()
-    assert leftovers(command.output) == leftovers(command.store) == []
     assert not list(output.glob(".clips-*"))
     assert written(command) == undisturbed
 

@@ -36,7 +36,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def annotated(
     tree: Path, captioner: Captioner, *settings: str, version: str = "v1", **options: Any
 ) -> dict[str, Any]:
-    caption = "steps.0.measure.0.video_caption"
+    caption = "steps.1.measure.0.video_caption"
     own = [f"{caption}.url={captioner.url}", f"{caption}.model=m/new", f"{caption}.language=null", *settings]
     output = str(tree / "metas" / version)
     recipe = load("video-annotate", own, source=str(tree), output=output)
@@ -59,7 +59,7 @@ def test_new_captions_are_another_version_and_nothing_else_is_touched(
 ) -> None:
     before = stood(tree)
     captioner.behave = lambda body, sent: completion(f"{len(pictures_in(body))} frames.")
-    found = annotated(tree, captioner, "steps.0.measure.0.video_caption.price_per_million_input=1.0")
+    found = annotated(tree, captioner, "steps.1.measure.0.video_caption.price_per_million_input=1.0")
     assert found["failures"] == {}
     assert (found["read"], found["kept"]) == (3, 3)
     assert balanced(found)
@@ -102,7 +102,7 @@ def test_the_new_version_is_read_like_any_other(tree: Path, captioner: Captioner
         tree,
         captioner,
         "source.settings.annotation_version=v1",
-        "steps.1.map.sample_add_window_captions.mode=add",
+        "steps.2.map.sample_add_window_captions.mode=add",
         version="v2",
     )
     assert again["kept"] == 3
@@ -117,10 +117,10 @@ def test_another_prompt_is_another_version_and_a_finished_run_asks_nothing(
     for _ in range(2):
         annotated(tree, captioner)
         assert len(captioner.bodies) == 2
-    annotated(tree, captioner, "steps.0.measure.0.video_caption.prompt=short", version="short")
+    annotated(tree, captioner, "steps.1.measure.0.video_caption.prompt=short", version="short")
     assert len(captioner.bodies) == 4
     with pytest.raises(UsageError, match="another recipe"):
-        annotated(tree, captioner, "steps.0.measure.0.video_caption.prompt=long")
+        annotated(tree, captioner, "steps.1.measure.0.video_caption.prompt=long")
 
 
 def test_the_version_that_is_read_is_not_written(tree: Path, captioner: Captioner) -> None:
@@ -156,8 +156,8 @@ def test_a_second_stage_rewrites_captions_with_a_text_model(tree: Path, captione
     rewriting = json.dumps({"video_caption_rewritten": {"url": captioner.url, "model": "writer"}})
     first = json.dumps({"video_caption": {"url": captioner.url, "model": "m"}})
     steps = (
-        f"steps.0.measure=[{first}, {rewriting}]",
-        "steps.1.map.sample_add_window_captions.rewritten=true",
+        f"steps.1.measure=[{first}, {rewriting}]",
+        "steps.2.map.sample_add_window_captions.rewritten=true",
     )
     output = str(tree / "metas" / "v1")
     found = run(

@@ -67,6 +67,8 @@ def places(summary: Mapping[str, Any]) -> None:
             f" {size_text(summary['size_bytes'])})",
         )
     ]
+    if summary.get("dropped_written"):
+        rows.append(("dropped", _dropped(summary["dropped_written"])))
     if summary.get("report"):
         rows.append(("report", near(summary["report"])))
     rows.append(("store", near(summary["store"])))
@@ -81,3 +83,10 @@ def places(summary: Mapping[str, Any]) -> None:
         rows.append(("spent", f"{told} (all captions so far)"))
     for name, value in rows:
         say(f"{name:<8}{value}")
+
+
+def _dropped(told: Mapping[str, Any]) -> str:
+    """What was written of dropped samples, and why not the others."""
+    text = f"{counted(told['samples'], 'sample')} written apart ({size_text(told['size_bytes'])})"
+    left = ", ".join(f"{count:,} {why}" for why, count in told["failures"].items())
+    return f"{text}; not written: {left}" if left else text

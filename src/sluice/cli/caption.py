@@ -10,7 +10,7 @@ from sluice.cli.ready import carry_out, run_options
 from sluice.cli.verb import verb
 
 RECIPE = "video-annotate"
-_MAPPER = "steps.1.map.sample_add_window_captions"
+_MAPPER = "steps.2.map.sample_add_window_captions"
 
 
 @verb(
@@ -64,10 +64,10 @@ def command(
     from sluice.storage import Location
 
     _refuse_contradictions(annotation_version, from_version, asked)
-    ready = load(RECIPE).to_data()["steps"][0]["measure"][0]["video_caption"]
+    ready = load(RECIPE).to_data()["steps"][1]["measure"][0]["video_caption"]
     chosen: dict[str, Any] = {
         "source.settings.annotation_version": from_version,
-        "steps.0.measure": _measured(asked, ready),
+        "steps.1.measure": _measured(asked, ready),
         f"{_MAPPER}.by": "local" if asked["local"] else "endpoint",
         f"{_MAPPER}.rewritten": asked["rewrite_model"] is not None,
         f"{_MAPPER}.mode": "add" if add else "replace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -41,6 +41,8 @@ _MODES = ("transcode", "smart", "copy")
 @click.option("--mode", type=click.Choice(_MODES), help="How clips are written (default: transcode).")
 @click.option("--crf", type=float, metavar="Q", help="Constant quality of the encoder (default: 20).")
 @click.option("--preset", metavar="NAME", help="Preset of the encoder (default: veryfast).")
+@click.option("--keep", "rules", multiple=True, metavar="RULE", help="Keep clips that pass; may be repeated.")
+@click.option("--keep-dropped", is_flag=True, help="Write those that rules drop too, to filtered_clips/.")
 @click.option("--audio", type=click.Choice(["copy", "aac", "drop"]), help="What becomes of the sound.")
 @run_options("DST", "videos")
 def command(
@@ -58,6 +60,8 @@ def command(
     crf: float | None,
     preset: str | None,
     audio: str | None,
+    rules: tuple[str, ...],
+    keep_dropped: bool,
     how: dict[str, Any],
     as_json: bool,
 ) -> None:
@@ -76,14 +80,24 @@ def command(
     }
     of_strides = {"length_s": length, "min_length_s": min_length}
     _refuse_others(by, of_shots if by == "stride" else of_strides, of_strides if by == "stride" else of_shots)
+    chosen: dict[str, object] = {"steps": _with_rules(rules)} if rules else {}
     if by == "stride":
         given = {name: value for name, value in of_strides.items() if value is not None}
-        chosen: dict[str, object] = {"steps.0.split": {"video_split_stride": given}}
+        chosen["steps.0.split"] = {"video_split_stride": given}
     else:
-        chosen = {f"{_SHOTS}.{name}": value for name, value in of_shots.items()}
+        chosen |= {f"{_SHOTS}.{name}": value for name, value in of_shots.items()}
     writing = {"mode": mode, "crf": crf, "preset": preset, "audio": audio}
     chosen |= {f"write.settings.{name}": value for name, value in writing.items()}
+    chosen["write.keep_dropped"] = keep_dropped or None
     carry_out(RECIPE, chosen, source, output, how, as_json=as_json)
+
+
+def _with_rules(rules: Sequence[str]) -> list[dict[str, Any]]:
+    """The steps of the ready recipe, and these rules after them."""
+    from sluice.recipe.load import load
+
+    steps: list[dict[str, Any]] = load(RECIPE).to_data()["steps"]
+    return [*steps, *({"keep": rule} for rule in rules)]
 
 
 def _refuse_others(by: str, theirs: Mapping[str, object], ours: Mapping[str, object]) -> None:

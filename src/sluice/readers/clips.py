@@ -19,7 +19,7 @@ from sluice.sample import Item, Media, Sample, sample_id
 from sluice.sample.members import member_type
 from sluice.storage import Location
 
-CLIPS, METAS = "clips", "metas"
+CLIPS, FILTERED, METAS = "clips", "filtered_clips", "metas"
 LONGEST_JSON = 64 << 20
 """Bytes of one clip's metadata that are held in memory; a larger one fails."""
 
@@ -32,7 +32,8 @@ class ClipsReader:
     Its items are the video, the captions of its windows (`readers/clip_metadata.py`) and the metadata. Plain values
     of the metadata (`width`, `height`, `framerate`, `num_frames`, `source_video`, …) are the sample's fields, with the
     clip's span as `clip_start_s` and `clip_end_s`, and `valid`. A clip without metadata, or metadata without a clip,
-    fails alone; metadata that says it is not `valid`, as of filtered clips, is a sample without video.
+    fails alone; metadata that says it is not `valid`, as of filtered clips, is a sample without video: what lies in
+    `filtered_clips/` is not read.
     """
 
     format: ClassVar[str] = "clips"
@@ -60,7 +61,7 @@ class ClipsReader:
     @classmethod
     def laid_out(cls, source: Source, files: Sequence[FileStat]) -> bool:
         """Whether clips and metadata lie here, in folders of these names."""
-        is_here = any(file.path.startswith(f"{CLIPS}/") for file in files)
+        is_here = any(file.path.startswith((f"{CLIPS}/", f"{FILTERED}/")) for file in files)
         return is_here and source.names is None and (source.root / METAS).is_dir()
 
     def slices(self) -> Iterator[Slice]:

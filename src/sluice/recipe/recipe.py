@@ -62,8 +62,9 @@ class Write(_Located):
     """What to write and where.
 
     Shards close before they exceed `shard_size` (bytes, or `1GB`) or `shard_samples`; with `partition_by` each holds
-    samples of one value of that field alone (a measure or a column of the source). `embeddings` says how
-    vectors go into the Parquet file beside each shard, `fields_in_json` puts our fields under one key
+    samples of one value of that field alone (a measure or a column of the source). With `keep_dropped` the samples
+    that steps dropped are written too, apart from the others (the format `clips` has a place for them). `embeddings`
+    says how vectors go into the Parquet file beside each shard, `fields_in_json` puts our fields under one key
     `sluice` in each sample's JSON too, `parquet` writes the Parquet files at all; `settings` are further ones
     of the format's writer.
     """
@@ -73,6 +74,7 @@ class Write(_Located):
     shard_size: Size = 1_000_000_000
     shard_samples: int | None = Field(None, ge=1)
     partition_by: str | None = Field(None, min_length=1)
+    keep_dropped: bool = False
     embeddings: Literal["none", "float16", "float32"] = "none"
     fields_in_json: bool = False
     parquet: bool = True

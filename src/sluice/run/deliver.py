@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,10 +20,11 @@ from sluice.run.engine import Engine
 from sluice.run.export import WriteJob, WriteReport, WriteTask, ledger_bytes
 from sluice.run.finish import finish
 from sluice.run.manifest import write_tasks
-from sluice.run.pack import Packing, pack
+from sluice.run.pack import SAME_ID, Packing, pack, without_twins
 from sluice.run.prepare import Prepared, writer_settings
 from sluice.run.progress import Progress
 from sluice.store import Fates, Table
+from sluice.store.fates import DROPPED, DUPLICATE
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,29 @@ class Delivery:
     shard_of: NDArray[np.int32]
     peak_rss_mb: float = 0.0
     workers_died: bool = False
+    dropped: Mapping[str, Any] | None = None
+    """What was written of dropped samples, where they are wanted: samples, shards, bytes, failures by reason."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """One packing as it was written: reports and entries of the ledger by shard, and what it took."""
+
+    packing: Packing
+    reports: Mapping[int, WriteReport]
+    entries: list[dict[str, Any]]
+    peak_rss_mb: float
+    workers_died: bool
+
+    @property
+    def samples(self) -> int:
+        """Samples that were written."""
+        return sum(report.samples for report in self.reports.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the shards' files."""
+        return sum(report.size_bytes for report in self.reports.values())
 
 
 def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quiet: bool = False) -> Delivery:
@@ -43,23 +68,89 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     write = prepared.recipe.write
     if write is None:
         return Delivery(0, 0, 0, shard_of)
+    kept = _written(prepared, engine, table, fates, fates.kept, write, quiet)
+    packing = kept.packing
+    shard_of[packing.ordinals] = packing.shard
+    for report in kept.reports.values():
+        _fail_lost(packing, report, fates, shard_of)
+    dropped = _deliver_dropped(prepared, engine, table, fates, write, kept, quiet)
+    told = finish(prepared.run, prepared.writer, kept.entries, dropped.entries if dropped else None)
+    _describe_dataset(prepared, table, kept)
+    return Delivery(
+        packing.shards,
+        kept.samples,
+        kept.size_bytes + told,
+        shard_of,
+        max(kept.peak_rss_mb, dropped.peak_rss_mb if dropped else 0.0),
+        kept.workers_died or (dropped is not None and dropped.workers_died),
+        _account(dropped, fates) if dropped else None,
+    )
+
+
+def _written(
+    prepared: Prepared,
+    engine: Engine,
+    table: Table,
+    fates: Fates,
+    chosen: NDArray[np.bool_],
+    write: Write,
+    quiet: bool,
+    spared: Container[str] = (),
+) -> _Written:
+    """Pack the chosen samples and have written what is not yet; files of earlier states go, but for those `spared`."""
     stems = [_stem(u.slice.files[0].path) for u in prepared.units]
     counted, gathers = (getattr(prepared.writer, name, None) for name in ("packs", "gathers"))
-    packing = pack(table, fates.kept, write, stems, counted, gathers)
+    packing = pack(table, chosen, write, stems, counted, gathers)
     packing.write(prepared.run.packing)
-    shard_of[packing.ordinals] = packing.shard
     finished: dict[int, WriteReport] = {}
     tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
     peak, workers_died = _write(prepared, engine, write, packing, tasks, finished, quiet)
-    for report in finished.values():
-        _fail_lost(packing, report, fates, shard_of)
-    _remove_stale(prepared, packing.shards)
+    _remove_stale(prepared, packing.shards, spared)
     entries = [_entry(prepared, index) or {} for index in range(packing.shards)]
-    told = finish(prepared.run, prepared.writer, entries)
-    _describe_dataset(prepared, table, finished, entries)
-    samples = sum(r.samples for r in finished.values())
-    size = sum(r.size_bytes for r in finished.values()) + told
-    return Delivery(packing.shards, samples, size, shard_of, peak, workers_died)
+    return _Written(packing, finished, entries, peak, workers_died)
+
+
+def _deliver_dropped(
+    prepared: Prepared,
+    engine: Engine,
+    table: Table,
+    fates: Fates,
+    write: Write,
+    kept: _Written,
+    quiet: bool,
+) -> _Written | None:
+    """Write what steps dropped into the same output, with a plan and a ledger of their own, where that is wanted.
+
+    After what is kept: a clip that changed sides has files of one name on both, which are the kept one's.
+    """
+    apart = replace(prepared, run=prepared.run.dropped)
+    spared = {file["path"] for entry in kept.entries for file in entry.get("files", ())}
+    if write.keep_dropped:
+        chosen = without_twins(table, _is_dropped(fates), fates.kept)
+        unparted = write.model_copy(update={"partition_by": None})  # some have no value
+        return _written(apart, engine, table, fates, chosen, unparted, quiet, spared)
+    if apart.run.packing.exists():  # an earlier recipe wanted them
+        _remove_stale(apart, 0, spared)
+        apart.run.packing.delete()
+    return None
+
+
+def _is_dropped(fates: Fates) -> NDArray[np.bool_]:
+    return np.isin(fates.fate, (DROPPED, DUPLICATE))
+
+
+def _account(dropped: _Written, fates: Fates) -> dict[str, Any]:
+    """What became of the dropped samples: written, or not, and why."""
+    failures = Counter(why for report in dropped.reports.values() for why in report.failed.values())
+    twins = int(np.count_nonzero(_is_dropped(fates))) - len(dropped.packing.ordinals)
+    if twins:
+        failures[SAME_ID] = twins
+    return {
+        "samples": dropped.samples,
+        "shards": dropped.packing.shards,
+        "size_bytes": dropped.size_bytes,
+        "failures": dict(sorted(failures.items(), key=lambda each: (-each[1], each[0]))),
+    }
 
 
 def _write(
@@ -144,7 +235,7 @@ def _fail_lost(packing: Packing, report: WriteReport, fates: Fates, shard_of: ND
         shard_of[ordinal] = -1
 
 
-def _remove_stale(prepared: Prepared, shards: int) -> None:
+def _remove_stale(prepared: Prepared, shards: int, spared: Container[str]) -> None:
     """Delete, by the ledger, files of an earlier state of this output that are not part of it any more."""
     entries = {int(e.path.partition(".")[0]): e.path for e in list(prepared.run.shards.list())}
     found = {index: _entry(prepared, index) or {} for index in sorted(entries)}
@@ -155,7 +246,8 @@ def _remove_stale(prepared: Prepared, shards: int) -> None:
         return
     current = {f["path"] for index, e in found.items() if index not in gone for f in e.get("files", ())}
     for path in sorted(stale - current):
-        (prepared.run.output / path).delete()
+        if path not in spared:
+            (prepared.run.output / path).delete()
     for index, entry in found.items():
         place = prepared.run.shards / entries[index]
         if index in gone:
@@ -168,18 +260,17 @@ def _partition(entry: dict[str, Any]) -> dict[str, Any]:
     return {"partition": entry["partition"]["value"]} if "partition" in entry else {}
 
 
-def _describe_dataset(
-    prepared: Prepared, table: Table, finished: dict[int, WriteReport], entries: list[dict[str, Any]]
-) -> None:
+def _describe_dataset(prepared: Prepared, table: Table, kept: _Written) -> None:
     """Write `dataset.json`: what the output is, for people and programs that find it."""
     columns = {n: asdict(c) for n, c in table.columns.items()}
     meaning = ("kind", "unit", "higher_is", "true_means", "modality")
     described = {n: {k: c[k] for k in meaning if c[k]} for n, c in columns.items()}
     document = {
         "format": prepared.recipe.write.format if prepared.recipe.write else None,
-        "samples": sum(r.samples for r in finished.values()),
+        "samples": kept.samples,
         "shards": [
-            {"shard": i, "samples": finished[i].samples, **_partition(entries[i])} for i in sorted(finished)
+            {"shard": i, "samples": report.samples, **_partition(kept.entries[i])}
+            for i, report in sorted(kept.reports.items())
         ],
         "fields": described,
         "lock": prepared.lock.digest,

@@ -24,6 +24,7 @@ from sluice.run.declined import declined
 from sluice.run.deliver import Delivery, deliver
 from sluice.run.engine import Engine
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
+from sluice.run.pack import fail_twins
 from sluice.run.partition import fail_without_partition
 from sluice.run.prepare import Prepared
 from sluice.run.progress import Progress
@@ -82,6 +83,7 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
     _claim(prepared, options)
     table, fates = _measure_and_decide(prepared, engine, options, clock)
     fail_without_partition(table, fates, prepared.recipe.write)
+    fail_twins(table, fates, prepared.writer)
     parents = _parents(prepared)
     _judge_failures(prepared, fates, parents, options)
     started = perf_counter()
@@ -362,6 +364,7 @@ def _summary(
         "store": prepared.store.url,
         "shards": delivery.shards,
         "size_bytes": delivery.size_bytes,
+        **({"dropped_written": dict(delivery.dropped)} if delivery.dropped is not None else {}),
         "seconds": round(seconds, 3),
         "items_per_second": round(counts["read"] / seconds, 1) if seconds else None,
         "peak_rss_mb": round(own_mb + engine.workers * clock.peak_rss_mb, 1),

@@ -23,7 +23,7 @@ from sluice.sample import Batch, Sample
 from sluice.sample.fields import Fields, types_of
 from sluice.storage import Location
 from sluice.store.fragments import HASHES
-from sluice.writers import Partition, ShardResult, Writer, open_writer
+from sluice.writers import Dropped, Partition, ShardResult, Writer, open_writer
 
 GONE = "items_gone"
 """Column of a task's samples: indices of the items that are not written."""
@@ -39,7 +39,8 @@ class WriteTask:
     `samples` also carries, as columns, the items' content hashes and the indices of items that are left out.
     `slices` lists, in order, a slice of the source and the rows to take from it; empty where every member
     can be fetched by its view. `digest` is that of all this and the writer's settings: a shard whose ledger
-    has the same digest is done. `measured` holds the columns that mappers take, `partition` what all samples share.
+    has the same digest is done. `measured` holds the columns that mappers take, `partition` what all samples share,
+    `dropped` why each is not kept, where it is a shard of those.
     """
 
     index: int
@@ -49,6 +50,7 @@ class WriteTask:
     digest: str
     measured: bytes | None = None
     partition: Partition | None = None
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,26 @@ class WriteJob:
             samples = self._last_step(samples, beat, quarantined, self._given(task))
         place = Location(self.ledger) / f"{task.index:05d}.json"
         entry: dict[str, Any] = {"digest": task.digest}
-        by_partition = getattr(self._writer, "write_partitioned", None)
         if task.partition is not None:
             entry["partition"] = asdict(task.partition)
-        if task.partition is not None and by_partition is not None:
-            result: ShardResult = by_partition(task.partition, samples, fields)
-        else:
-            result = self._writer.write_shard(task.index, samples, fields)
+        result = self._written(task, samples, fields)
         entry |= ledger_entry(result)
         replaced = _replaced(place, {f.path for f in result.files})
         place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))
         size = sum(f.size for f in result.files)
         return WriteReport(task.index, result.samples, size, result.failed)
+
+    def _written(
+        self, task: WriteTask, samples: Iterable[Sample | None], fields: pa.Table | None
+    ) -> ShardResult:
+        writer: Any = self._writer
+        if task.dropped:
+            found: ShardResult = writer.write_dropped(task.index, samples, fields, task.dropped)
+        elif task.partition is not None and hasattr(writer, "write_partitioned"):
+            found = writer.write_partitioned(task.partition, samples, fields)
+        else:
+            found = writer.write_shard(task.index, samples, fields)
+        return found
 
     def _with_bytes(self, task: WriteTask) -> Iterator[Sample | None]:
         """The shard's samples in order with their bytes readable; None for one that is not there any more."""

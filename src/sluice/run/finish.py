@@ -13,13 +13,20 @@ from sluice.store import RunDir
 from sluice.writers import ShardFile, Writer
 
 
-def finish(place: RunDir, writer: Writer | None, entries: Sequence[Mapping[str, Any]]) -> int:
+def finish(
+    place: RunDir,
+    writer: Writer | None,
+    entries: Sequence[Mapping[str, Any]],
+    dropped: Sequence[Mapping[str, Any]] | None = None,
+) -> int:
     """Let the format write what tells of all its shards, and note those files; returns their bytes.
 
-    `entries` are the ledger's, in order. Files of an earlier state that are not written any more are deleted.
+    `entries` are the ledger's, in order; `dropped` those of dropped samples, where they are written too. Files of an
+    earlier state that are not written any more are deleted.
     """
     last = getattr(writer, "finish", None)
-    files: tuple[ShardFile, ...] = last(entries) if last is not None else ()
+    given = (entries,) if dropped is None else (entries, dropped)
+    files: tuple[ShardFile, ...] = last(*given) if last is not None else ()
     current = {file.path for file in files} | {f["path"] for entry in entries for f in entry["files"]}
     for stale in sorted({file["path"] for file in finished(place)} - current):
         (place.output / stale).delete()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import astuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,21 +19,26 @@ from sluice.recipe.recipe import Write
 from sluice.run.export import GONE, VIEWS, WriteTask, task_digest, to_ipc
 from sluice.run.pack import Packing
 from sluice.run.prepare import Prepared, writer_settings
-from sluice.store import Fates, Table
+from sluice.store import FATES, Fates, Table, step_name
 from sluice.store.aside import ASIDE
-from sluice.store.fates import ItemsGone
+from sluice.store.fates import KEPT, ItemsGone
 from sluice.store.fragments import HASHES
 from sluice.store.items import indices
+from sluice.writers import Dropped
 
 MODELS = "sluice.models"
 """Metadata of a column that a model made, in the tables of an output."""
 
 
 def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing) -> Iterator[WriteTask]:
-    """The shards of a packing, one after another; one shard's views and fields are in memory at a time."""
+    """The shards of a packing, of kept samples or of dropped ones, one after another.
+
+    One shard's views and fields are in memory at a time.
+    """
     write = prepared.recipe.write
     assert write is not None
     settings, marks = writer_settings(write), getattr(prepared.writer, "marks", ())
+    rules = [step_name(number, step) for number, step in enumerate(prepared.recipe.steps)]
     for index in range(packing.shards):
         part = packing.of(index)
         ordinals, keys = packing.ordinals[part], pa.array(packing.keys[part], pa.string())
@@ -50,7 +56,12 @@ def write_tasks(prepared: Prepared, table: Table, fates: Fates, packing: Packing
         partition = packing.partitions[index] if packing.partitions else None
         if partition is not None:
             told.append([partition.value, partition.number])
-        yield WriteTask(index, samples, data, slices, task_digest(parts, told), measured, partition)
+        dropped = tuple(
+            Dropped(FATES[fates.fate[o]], rules[fates.step[o]]) for o in ordinals if fates.fate[o] != KEPT
+        )
+        told += [astuple(each) for each in dropped]
+        digest = task_digest(parts, told)
+        yield WriteTask(index, samples, data, slices, digest, measured, partition, dropped)
 
 
 def _gone(known: pa.Table, ordinals: NDArray[np.int64], dropped: ItemsGone) -> pa.Array:

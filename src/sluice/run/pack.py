@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sluice.recipe.recipe import Write
 from sluice.run.partition import bytes_of, partition_values
 from sluice.storage import Location
-from sluice.store import Table
-from sluice.writers import Partition
+from sluice.store import Fates, Table
+from sluice.writers import Partition, Writer
 
 MOST_TOGETHER = 64
 """Children of one parent that stay together in a shard: of a film of thousands several workers take parts."""
@@ -93,6 +93,38 @@ def pack(
     values = [str(names[c]) for c in code[firsts]]
     partitions = tuple(Partition(v, k - values.index(v)) for k, v in enumerate(values))
     return Packing(ordinals[order], shard, [unique[k] for k in order], partitions)
+
+
+SAME_ID = "duplicate id in the output"
+"""Why a sample is not written where files are named by id, and one before it has its own."""
+
+
+def fail_twins(table: Table, fates: Fates, writer: Writer | None) -> None:
+    """Let kept samples fail whose id an earlier kept one has, where the format names files by id."""
+    if getattr(writer, "names_by_id", False):
+        for ordinal in np.flatnonzero(fates.kept & ~without_twins(table, fates.kept)).tolist():
+            fates.fail(ordinal, SAME_ID)
+
+
+def without_twins(
+    table: Table, chosen: NDArray[np.bool_], others: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """The chosen samples, but for those whose id an earlier chosen one, or one of the `others`, has.
+
+    Copies of one video have clips of the same ids.
+    """
+    if not chosen.any():
+        return chosen
+    (ids,) = _columns(table, np.arange(len(chosen)), ["id"])
+    code = ids.combine_chunks().dictionary_encode().indices.to_numpy()
+    taken = np.zeros(len(chosen), bool)
+    if others is not None:
+        taken[code[others]] = True
+    candidates = np.flatnonzero(chosen & ~taken[code])
+    _, first = np.unique(code[candidates], return_index=True)
+    found = np.zeros_like(chosen)
+    found[candidates[first]] = True
+    return found
 
 
 def cut_shards(

@@ -104,7 +104,7 @@ def prepare(
 
 def writer_settings(write: Write) -> dict[str, Any]:
     """The settings of a recipe's writer: what the recipe says beyond the defaults, packing left out."""
-    packing = {"path", "format", "shard_size", "shard_samples", "partition_by", "settings"}
+    packing = {"path", "format", "shard_size", "shard_samples", "partition_by", "keep_dropped", "settings"}
     return {**write.model_dump(mode="json", exclude=packing, exclude_defaults=True), **write.settings}
 
 
@@ -116,6 +116,12 @@ def _writer(place: Location, write: Write) -> Writer:
             f"the format {write.format!r} is laid out by partition",
             where="write",
             fix="add `partition_by: FIELD` (of clips: `partition_by: video_bin`)",
+        )
+    if write.keep_dropped and not hasattr(writer, "write_dropped"):
+        raise UsageError(
+            f"the format {write.format!r} has no place for samples that were dropped",
+            where="write.keep_dropped",
+            fix="leave it out, or write the format `clips`",
         )
     getattr(writer, "marks", ())  # a model that is not whole is found now
     return writer

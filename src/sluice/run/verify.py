@@ -53,8 +53,11 @@ def verify(place: RunDir, *, quiet: bool = False) -> dict[str, int]:
     _dataset(place, written)
     files, size = _files(place, entries, write, quiet)
     _no_strays(place, entries)
-    more, their_size = _finished(place, write)
-    return done | {"shards": len(entries), "files": files + more, "size_bytes": size + their_size}
+    told = [*_finished(place, write), *_dropped(place)]
+    for file in told:
+        check_digest(place.output / file["path"], int(file["size"]), str(file["hash"]))
+    size += sum(int(file["size"]) for file in told)
+    return done | {"shards": len(entries), "files": files + len(told), "size_bytes": size}
 
 
 @dataclass(frozen=True)
@@ -276,14 +279,17 @@ def _files(
     return files, size
 
 
-def _finished(place: RunDir, write: dict[str, Any]) -> tuple[int, int]:
-    """The files that tell of all shards together, against what was noted of them: how many, and their bytes."""
+def _finished(place: RunDir, write: dict[str, Any]) -> list[dict[str, Any]]:
+    """The files that tell of all shards together, as they were noted."""
     if not hasattr(writer_class(str(write["format"])), "finish"):
-        return 0, 0
-    files = _document(place.finished)["files"]
-    for file in files:
-        check_digest(place.output / file["path"], int(file["size"]), str(file["hash"]))
-    return len(files), sum(int(file["size"]) for file in files)
+        return []
+    found: list[dict[str, Any]] = _document(place.finished)["files"]
+    return found
+
+
+def _dropped(place: RunDir) -> list[dict[str, Any]]:
+    """The files of dropped samples, as their ledger has them; none where they are not written."""
+    return [file for entry in _ledger(place.dropped) for file in entry["files"]]
 
 
 def _no_strays(place: RunDir, entries: list[dict[str, Any]]) -> None:

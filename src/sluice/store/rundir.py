@@ -75,6 +75,11 @@ class RunDir:
         return self.location / "shards"
 
     @property
+    def dropped(self) -> RunDir:
+        """Where the plan and the ledger lie of dropped samples that are written to the same output."""
+        return RunDir(self.output, self.location / "dropped")
+
+    @property
     def finished(self) -> Location:
         """The files of the output that tell of all shards together; there only where the format has such."""
         return self.location / "finished.json"

@@ -96,7 +96,7 @@ def bodies(sample: Sample, *, referred: bool = False, pages: bool = False) -> li
     for index, item in enumerate(sample.items):
         data = together.get(index)
         if data is None and referred and is_referred(item):
-            found.append(Body(item, _unique(_name(item), taken), b"", ""))
+            found.append(Body(item, _unique(body_name(item), taken), b"", ""))
             continue
         if data is None:
             data = _data(sample, index, item)
@@ -106,7 +106,7 @@ def bodies(sample: Sample, *, referred: bool = False, pages: bool = False) -> li
         if item.media is not None and item.media.page is not None and not pages:
             data = _page(item.media.page, data)
             digest = xxhash.xxh3_128_hexdigest(data)
-        found.append(Body(item, _unique(_name(item), taken), data, digest))
+        found.append(Body(item, _unique(body_name(item), taken), data, digest))
     return found
 
 
@@ -192,7 +192,8 @@ def _data(sample: Sample, index: int, item: Item) -> bytes:
     return data
 
 
-def _name(item: Item) -> str:
+def body_name(item: Item) -> str:
+    """What an item is called beside the others of its sample, if none before it has that name."""
     # Something without extension stays so (README), unless it only lost it by having its dot in the key.
     if item.name or item.modality == "other":
         return item.name

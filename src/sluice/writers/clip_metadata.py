@@ -10,6 +10,7 @@ from sluice.codec.video.clip import ClipFile
 from sluice.sample import Item, Sample
 from sluice.sample.fields import is_number, is_span, json_value
 from sluice.writers.bodies import FIELDS_KEY
+from sluice.writers.protocol import Dropped
 
 CAPTIONS = ("caption", "enhanced_caption")
 """Kinds of a caption window's texts."""
@@ -93,11 +94,13 @@ def metadata(
     digest: str,
     measures: Mapping[str, Any],
     known: Mapping[str, Any],
+    dropped: Dropped | None = None,
 ) -> dict[str, Any]:
     """The metadata of a clip called `name` at `place` of the output, whose bytes have the xxh3-128 `digest`.
 
     `known` is metadata that came with the sample: what we do not tell ourselves stays. Frames per second are frames
     divided by seconds; `duration_span` is the true span in the source, in seconds; null stands for what is not known.
+    A clip that was `dropped` is not `valid`.
     """
     captions = windows(sample.items)
     motion = {ours: measures[field] for ours, field in _MOTION.items() if measures.get(field) is not None}
@@ -121,9 +124,9 @@ def metadata(
         "motion_score": motion or known.get("motion_score"),
         "aesthetic_score": aesthetics if aesthetics is not None else known.get("aesthetic_score"),
         "windows": captions,
-        "valid": True,
+        "valid": dropped is None,
         "has_caption": bool(captions),
-        FIELDS_KEY: _ours(sample, clip, digest, measures, before),
+        FIELDS_KEY: _ours(sample, clip, digest, measures, before, dropped),
     }
     merged: dict[str, Any] = json_value({**known, **found})
     return merged
@@ -135,7 +138,12 @@ def _before(name: str, clip: ClipFile, known: Mapping[str, Any]) -> Mapping[str,
 
 
 def _ours(
-    sample: Sample, clip: ClipFile, digest: str, measures: Mapping[str, Any], before: Mapping[str, Any]
+    sample: Sample,
+    clip: ClipFile,
+    digest: str,
+    measures: Mapping[str, Any],
+    before: Mapping[str, Any],
+    dropped: Dropped | None,
 ) -> dict[str, Any]:
     """What the peers' names have no place for."""
     told = before.get(FIELDS_KEY)
@@ -146,7 +154,7 @@ def _ours(
         "id": sample.id,
         "key": sample.key,
         "parent": sample.parent,
-        "fate": "kept",
+        **({"fate": "kept"} if dropped is None else {"fate": dropped.fate, "rule": dropped.rule}),
         "content_hash": digest,
         "mode": clip.mode_used,
         "fallback_reason": clip.fallback_reason,

@@ -53,20 +53,34 @@ def _model(field: pa.Field) -> str:
     return str(names[0]) if len(names) == 1 and names[0] else ""
 
 
-def finish_tables(output: Location, shards: Sequence[Mapping[str, Any]]) -> tuple[ShardFile, ...]:
-    """Write `clips.parquet` and `summary.json` over the shards of the ledger. One shard's rows are in memory."""
+def finish_tables(
+    output: Location,
+    shards: Sequence[Mapping[str, Any]],
+    dropped: Sequence[Mapping[str, Any]] | None = None,
+) -> tuple[ShardFile, ...]:
+    """Write `clips.parquet` and `summary.json` over the shards of the ledger. One shard's rows are in memory.
+
+    Of clips that were `dropped` and are written too, the summary says how many there are.
+    """
     parts = [f["path"] for shard in shards for f in shard["files"] if f["path"].startswith("rows/")]
-    failed = sum(len(shard["failed"]) for shard in shards)
+    more = {"num_clips_failed": _failed(shards)}
+    if dropped is not None:
+        more["num_clips_filtered"] = sum(shard["samples"] for shard in dropped)
+        more["num_clips_filtered_failed"] = _failed(dropped)
     videos: dict[str, dict[str, Any]] = {}
     if not parts:
-        return (put(output, "summary.json", document(_summary(videos, failed))),)
+        return (put(output, "summary.json", document(_summary(videos, more))),)
     schema = pa.unify_schemas([_schema(output / p) for p in parts], promote_options="permissive")
     with hashed(output / "clips.parquet") as file, parquet_file(file, schema) as parquet:
         for path in parts:
             table = _table(output / path)
             _count(videos, table)
             parquet.write_table(_as(table, schema))
-    return file.done("clips.parquet"), put(output, "summary.json", document(_summary(videos, failed)))
+    return file.done("clips.parquet"), put(output, "summary.json", document(_summary(videos, more)))
+
+
+def _failed(shards: Sequence[Mapping[str, Any]]) -> int:
+    return sum(len(shard["failed"]) for shard in shards)
 
 
 def _schema(place: Location) -> pa.Schema:
@@ -115,8 +129,8 @@ def _nothing() -> dict[str, Any]:
     return {**counts, "total_clip_duration": 0.0, "max_clip_duration": 0.0}
 
 
-def _summary(videos: Mapping[str, Mapping[str, Any]], failed: int) -> dict[str, Any]:
-    totals = {"num_videos": len(videos), **_nothing(), "num_clips_failed": failed}
+def _summary(videos: Mapping[str, Mapping[str, Any]], more: Mapping[str, int]) -> dict[str, Any]:
+    totals = {"num_videos": len(videos), **_nothing(), **more}
     for video in videos.values():
         for name in _nothing():
             joined = max if name.startswith("max_") else _sum

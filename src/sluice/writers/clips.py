@@ -26,12 +26,12 @@ from sluice.sample import Item, Media, Sample
 from sluice.sample.fields import Fields, types_of
 from sluice.sample.members import extension_for
 from sluice.storage import Location
-from sluice.writers.bodies import FIELDS_KEY, Body, Intake, bodies
+from sluice.writers.bodies import FIELDS_KEY, Intake, bodies, body_name
 from sluice.writers.clip_metadata import document, is_window, metadata, windows
 from sluice.writers.clip_tables import embedding_files, finish_tables, rows_path
 from sluice.writers.columns import beside, check_embeddings, json_rows, measures
 from sluice.writers.files import hashed, put, put_table
-from sluice.writers.protocol import ShardFile, ShardResult
+from sluice.writers.protocol import Dropped, ShardFile, ShardResult
 
 CLIPS_A_SHARD = 8
 """Clips after which a shard ends with its source: some minutes of encoding, so that all workers are busy to the end."""
@@ -39,12 +39,18 @@ CLIPS_A_SHARD = 8
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A sample to be written: its position, its name in the output, and its video."""
+    """A sample to be written: its position, its name in the output, its video, and what comes with that.
+
+    `known` is the metadata that came with it (an empty one where there was none), `others` are the other items beside
+    its video and its captions.
+    """
 
     position: int
     sample: Sample
     name: str
     video: Item
+    known: Mapping[str, Any]
+    others: tuple[Item, ...]
 
     @property
     def media(self) -> Media:
@@ -72,12 +78,14 @@ class ClipsWriter:
     where the sample came from such a tree. Captions of windows go into the metadata, other members beside it as
     `sidecars/{id}.{name}`, vectors (with `embeddings`) into `embeddings/{model}/`; with `previews` an animated WebP of
     each caption window (or where there would be one) into `previews/{id}/{start}_{end}.webp`, named by its frames.
-    Clips of one source are cut in one passage over it.
+    Clips of one source are cut in one passage over it. With `keep_dropped` clips that steps dropped lie in
+    `filtered_clips/`, as Cosmos-Curate has them: their metadata says that they are not `valid`, and by which rule.
     """
 
     format: ClassVar[str] = "clips"
     version: ClassVar[int] = 1
     gathers: ClassVar[int] = CLIPS_A_SHARD
+    names_by_id: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -109,23 +117,7 @@ class ClipsWriter:
         """Write the clips of shard `index`, each whole with its metadata; the shard's table comes last."""
         intake = _Clips()
         known = measures(fields, self.embeddings)
-        rows = json_rows(_plain(known))
-        files: list[ShardFile] = []
-        places: list[dict[str, Any]] = []
-        with _room(self.output, index) as folder:
-            for _, group in groupby(intake.wanted(samples), key=lambda w: _source_key(w.media)):
-                for wanted, clip in self._cut(list(group), folder):
-                    if isinstance(clip, ClipFailure):
-                        intake.failed[wanted.position] = clip.reason
-                        continue
-                    try:
-                        written, told = self._write(wanted, clip, rows[wanted.position] if rows else {})
-                    except SampleError as error:
-                        intake.failed[wanted.position] = error.reason
-                        continue
-                    files += written
-                    places.append(told)
-                    intake.note(wanted.position, wanted.sample)
+        files, places = self._write_clips(index, intake, samples, known)
         order = sorted(range(len(places)), key=lambda k: intake.kept[k])
         intake.sort(order)
         table = beside(intake, known, _columns([places[k] for k in order]))
@@ -134,12 +126,57 @@ class ClipsWriter:
         files.append(put_table(self.output, rows_path(index), table))
         return ShardResult(tuple(files), len(intake.kept), intake.failed)
 
-    def finish(self, shards: Sequence[Mapping[str, Any]]) -> tuple[ShardFile, ...]:
+    def write_dropped(
+        self,
+        index: int,
+        samples: Iterable[Sample | None],
+        fields: pa.Table | None,
+        why: Sequence[Dropped],
+    ) -> ShardResult:
+        """Write clips that steps dropped, each whole with its metadata, which says `why`; they have no table."""
+        intake = _Clips()
+        files, _ = self._write_clips(index, intake, samples, measures(fields, "none"), why)
+        return ShardResult(tuple(files), len(intake.kept), intake.failed)
+
+    def finish(
+        self, shards: Sequence[Mapping[str, Any]], dropped: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[ShardFile, ...]:
         """`clips.parquet` of all shards' rows, and `summary.json`; what killed writers left is put away."""
         if self.output.is_local:
             for folder in self.output.path.glob(_ROOM.format("*")):
                 shutil.rmtree(folder, ignore_errors=True)
-        return finish_tables(self.output, shards)
+        return finish_tables(self.output, shards, dropped)
+
+    def _write_clips(
+        self,
+        index: int,
+        intake: _Clips,
+        samples: Iterable[Sample | None],
+        fields: pa.Table | None,
+        why: Sequence[Dropped] = (),
+    ) -> tuple[list[ShardFile], list[dict[str, Any]]]:
+        """Write the clips of a shard: the files, and of each that is written what its row says."""
+        rows = json_rows(_plain(fields))
+        files: list[ShardFile] = []
+        places: list[dict[str, Any]] = []
+        with _room(self.output, index) as folder:
+            for _, group in groupby(intake.wanted(samples), key=lambda w: _source_key(w.media)):
+                for wanted, clip in self._cut(list(group), folder):
+                    at = wanted.position
+                    if isinstance(clip, ClipFailure):
+                        intake.failed[at] = clip.reason
+                        continue
+                    try:
+                        written, told = self._write(
+                            wanted, clip, rows[at] if rows else {}, why[at] if why else None
+                        )
+                    except SampleError as error:
+                        intake.failed[at] = error.reason
+                        continue
+                    files += written
+                    places.append(told)
+                    intake.note(at, wanted.sample)
+        return files, places
 
     def _cut(self, group: list[_Wanted], folder: Path) -> Iterator[tuple[_Wanted, ClipFile | ClipFailure]]:
         """The group's clips, of one source, as they come to be."""
@@ -154,15 +191,15 @@ class ClipsWriter:
         yield from zip(cut, results, strict=True)
 
     def _write(
-        self, wanted: _Wanted, clip: ClipFile, row: Mapping[str, Any]
+        self, wanted: _Wanted, clip: ClipFile, row: Mapping[str, Any], dropped: Dropped | None
     ) -> tuple[list[ShardFile], dict[str, Any]]:
         """Put a clip where it belongs, its metadata after it; the files, and what its row says of them."""
         sample, name = wanted.sample, wanted.name
-        others = _others(sample, wanted.video)  # read first: a clip is written when all of it can be
+        # Read first: a clip is written when all of it can be.
+        others = bodies(replace(sample, items=wanted.others))
         looks = list(_previews(wanted, clip)) if self.previews else []
-        known = _known_metadata(others)
         suffix = clip.path.suffix if clip.path is not None else f".{_suffix(wanted.video)}"
-        place = f"clips/{name}{suffix}"
+        place = f"{'clips' if dropped is None else 'filtered_clips'}/{name}{suffix}"
         with hashed(self.output / place) as file:
             for chunk in clip.chunks():
                 file.write(chunk)
@@ -172,9 +209,9 @@ class ClipsWriter:
             clip.path.unlink()
         video = file.done(place)
         clip = replace(clip, size_bytes=video.size)
-        told = metadata(sample, name, clip, place, video.hash, row, known)
+        told = metadata(sample, name, clip, place, video.hash, row, wanted.known, dropped)
         meta = put(self.output, f"metas/{self.annotation_version}/{name}.json", document(told))
-        sides = [put(self.output, f"sidecars/{name}.{b.name}", b.data) for b in others if b.name != "json"]
+        sides = [put(self.output, f"sidecars/{name}.{b.name}", b.data) for b in others]
         sides += [put(self.output, f"previews/{name}/{start}_{end}.webp", d) for (start, end), d in looks]
         row_told = {
             **{name: getattr(clip, name) for name in _TOLD if hasattr(clip, name)},
@@ -241,14 +278,23 @@ def _wanted(position: int, sample: Sample | None) -> _Wanted:
     videos = [item for item in sample.items if item.modality == "video"]
     if len(videos) != 1 or videos[0].media is None:
         raise ReadError("no video" if not videos else "several videos" if len(videos) > 1 else "no bytes")
-    told = sample.fields.get("span_uuid") or _told_name(sample)
-    return _Wanted(position, sample, sample.key if told == sample.key else sample.id, videos[0])
+    beside = [item for item in sample.items if item is not videos[0] and not is_window(item)]
+    meta = next((item for item in beside if body_name(item) == "json"), None)
+    known = _metadata_in(sample, meta) if meta is not None else {}
+    told = sample.fields.get("span_uuid") or known.get("span_uuid")
+    name = sample.key if told == sample.key else sample.id
+    others = tuple(item for item in beside if item is not meta)
+    return _Wanted(position, sample, name, videos[0], known, others)
 
 
-def _told_name(sample: Sample) -> Any:
-    """What the metadata beside a clip calls it, where it has some."""
-    known = tuple(item for item in sample.items if item.modality == "metadata" and item.name == "json")
-    return _known_metadata(bodies(replace(sample, items=known))).get("span_uuid")
+def _metadata_in(sample: Sample, item: Item) -> dict[str, Any]:
+    """The metadata that came with the sample in this item, where it is an object."""
+    (body,) = bodies(replace(sample, items=(item,)))
+    try:
+        found = json.loads(body.data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _source_key(media: Media) -> tuple[object, ...]:
@@ -275,22 +321,6 @@ def _room(output: Location, index: int) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _others(sample: Sample, video: Item) -> list[Body]:
-    """The members of a sample beside its video and its captions."""
-    rest = tuple(item for item in sample.items if item is not video and not is_window(item))
-    return bodies(replace(sample, items=rest))
-
-
-def _known_metadata(others: Sequence[Body]) -> dict[str, Any]:
-    """The metadata that came with the sample, where it is an object."""
-    body = next((b for b in others if b.name == "json"), None)
-    try:
-        found = json.loads(body.data) if body is not None else None
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _suffix(video: Item) -> str:

@@ -39,6 +39,14 @@ class Partition:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Why a sample is not among those kept: its fate (`dropped`, `duplicate`) and the name of the rule behind it."""
+
+    fate: str
+    rule: str
+
+
 class Writer(Protocol):
     """One format. Constructed with the output's location and the recipe's `write` settings.
 
@@ -46,9 +54,12 @@ class Writer(Protocol):
     files lie by partition; such a format cannot be written without `partition_by`. `packs` is the modality whose
     bytes count against `shard_size` (all of a sample's, where it says nothing). `gathers` says that samples of one
     parent are written together, whose bytes count once, and how many samples a shard has before it ends with a parent
-    (where `shard_samples` does not say it). `finish(shards)` is called once all
+    (where `shard_samples` does not say it). `names_by_id` says that files are named by the samples' ids, so that of
+    several with one id only the first can be written. `finish(shards)` is called once all
     shards are written, with their ledger entries in order (`files`, `samples`, `failed`, `partition`); it writes what
-    tells of them together, and returns those files.
+    tells of them together, and returns those files. `write_dropped(index, samples, fields, why)` writes a shard of what
+    steps dropped, apart from what is kept, a `Dropped` for each sample; such a class has `finish(shards, dropped)`,
+    which is given the entries of those shards too (None where they are not wanted).
     """
 
     format: ClassVar[str]
