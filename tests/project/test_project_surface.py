@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,8 @@ def test_nothing_tells_of_the_machine_it_was_made_on() -> None:
         text = data.decode("utf-8", "replace")
         assert [s for s in signs if s in text] == [], path
         assert path.name == Path(__file__).name or not re.search(hosts, text), path
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    names = Counter(path.name for path in _tracked() if path.name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == [], "pytest imports each by its name alone"
