@@ -182,8 +182,17 @@ def test_clips_in_a_bucket_are_those_on_a_disk(
 ) -> None:
     for video in source.iterdir():
         Location(f"{s3}/in/{video.name}").upload(video)
-    command = Command(tmp_path, f"{s3}/in", f"{s3}/out", f"{s3}/store", RECIPE)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = Command(
+        tmp_path, f"{s3}/in", f"{s3}/out", f"{s3}/store", RECIPE, env={"TMPDIR": str(temporary)}
+    )
+    driver = command.start()
+    assert until(lambda: any(temporary.glob("sluice-clips-*/*.mp4")) or driver.poll() is not None, 60)
+    command.kill(driver)
+    assert any(temporary.glob("sluice-clips-*")), "what it was cutting is left"
     command.finish()
+    assert not list(temporary.glob("sluice-clips-*"))
     expected = {n: d for n, d in undisturbed.items() if n.endswith((".mp4", ".webp"))}
     assert expected.items() <= contents(command.output).items()
     table = pq.read_table(io.BytesIO((Location(command.output) / "clips.parquet").read()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from sluice.sample import Item, Media, Sample
 from sluice.sample.fields import Fields, types_of
 from sluice.sample.members import extension_for
 from sluice.storage import Location
+from sluice.storage.scratch import scratch
 from sluice.writers.bodies import FIELDS_KEY, Intake, bodies, body_name
 from sluice.writers.clip_metadata import document, is_window, metadata, windows
 from sluice.writers.clip_tables import embedding_files, finish_tables, rows_path
@@ -308,8 +308,8 @@ _ROOM = ".clips-{}.tmp"
 def _room(output: Location, index: int) -> Iterator[Path]:
     """A folder for unfinished clips: beside the output, where the room for them is, and emptied when begun anew."""
     if not output.is_local:
-        with tempfile.TemporaryDirectory(prefix="sluice-clips-") as name:
-            yield Path(name)
+        with scratch("sluice-clips") as folder:
+            yield folder
         return
     folder = output.path / _ROOM.format(f"{index:05d}")
     shutil.rmtree(folder, ignore_errors=True)
