@@ -184,9 +184,11 @@ def test_videos_come_as_files_and_a_table(data_dir: Path, tmp_path: Path) -> Non
     for k, name in enumerate(VIDEOS):
         shutil.copy(data_dir / "videos" / name, tmp_path / "in" / f"v{k}.mp4")
         (tmp_path / "in" / f"v{k}.txt").write_text(f"video {k},\nof a test")
+    shutil.copy(tmp_path / "in/v0.mp4", tmp_path / "in/v9.mp4")
+    (tmp_path / "in/v9.txt").write_bytes(b"caf\xe9")
     rules = "source: {path: in}\nsteps:\n  - keep: size_bytes > 0\nwrite: {path: out}"
     run(loads(rules, source=str(tmp_path / "in")), output=str(tmp_path / "out"), workers=0, quiet=True)
-    found = export(picked(tmp_path / "out", 1, 0, 1), tmp_path / "e", "csv-videos")
+    found = export(picked(tmp_path / "out", 1, 0, 1, 2, 2), tmp_path / "e", "csv-videos")
     with found.data.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["text"] for row in rows] == [
@@ -197,6 +199,8 @@ def test_videos_come_as_files_and_a_table(data_dir: Path, tmp_path: Path) -> Non
     assert [row["type"] for row in rows] == ["video"] * 3
     assert (found.media / rows[1]["file_path"]).read_bytes() == (tmp_path / "in/v1.mp4").read_bytes()
     assert len(list((found.media / "clips").iterdir())) == 2
+    # A caption that is no text is a failed sample, no caption with signs for what it lacks.
+    assert found.failed == {"not UTF-8": 2}
 
 
 def test_parquet_and_the_selection_itself(measured: Path, tmp_path: Path) -> None:

@@ -11,19 +11,20 @@ from sluice.recipe.lock import Lock
 from sluice.recipe.recipe import Recipe
 from sluice.recipe.steps import Keep
 from sluice.sandbox.operators import conditions_of
-from sluice.sandbox.pools import Pool
 from sluice.sandbox.recommend import Recommendation
 from sluice.storage import Location
 from sluice.store.opened import Run
 from sluice.store.rules import layout_of
 
 RECIPE, LOCK = "recipe.yaml", "recipe.lock.yaml"
+Origin = Mapping[str, Any]
+"""How a pool came to be, as it remembers it."""
 Cuts = Mapping[str, tuple[float, float]]
 """Of each measure the greatest value of its low third, and of its middle third."""
 
 
-def write_proposal(found: Recommendation, pools: Mapping[str, Pool], folder: Path) -> Path:
-    """Write `recipe.yaml` and `recipe.lock.yaml` into the folder; returns the recipe.
+def write_proposal(found: Recommendation, pools: Mapping[str, Origin], folder: Path) -> Path:
+    """Write `recipe.yaml` and `recipe.lock.yaml` into the folder, by the origins of the pools; returns the recipe.
 
     The recipe is that of the run that the pools were drawn from, with a rule for each condition; where nothing was
     found it is unchanged. What it should gain stands in its first lines. The lock is the run's, with this recipe:
@@ -61,13 +62,13 @@ def told(found: Recommendation) -> list[str]:
     return lines
 
 
-def cuts_of(pools: Mapping[str, Pool]) -> dict[str, tuple[float, float]]:
+def cuts_of(pools: Mapping[str, Origin]) -> dict[str, tuple[float, float]]:
     """Where the measures of the pools were cut into thirds, as far as the pools remember."""
     found: dict[str, tuple[float, float]] = {}
-    for pool in pools.values():
-        known: dict[str, Any] = dict(pool.origin.get("cuts") or {})
-        if pool.origin.get("kind") == "single":
-            known[pool.origin["measure"]] = (pool.origin["low_max"], pool.origin["mid_max"])
+    for origin in pools.values():
+        known: dict[str, Any] = dict(origin.get("cuts") or {})
+        if origin.get("kind") == "single":
+            known[origin["measure"]] = (origin["low_max"], origin["mid_max"])
         found |= {m: (low, mid) for m, (low, mid) in known.items() if low is not None and mid is not None}
     return found
 
@@ -90,8 +91,8 @@ def rule_of(measure: str, part: str, cuts: Cuts, lists: set[str]) -> str:
     }[part]
 
 
-def _run(pools: Mapping[str, Pool]) -> Run:
-    place = next((pool.origin["run"] for pool in pools.values() if pool.origin.get("run")), None)
+def _run(pools: Mapping[str, Origin]) -> Run:
+    place = next((origin["run"] for origin in pools.values() if origin.get("run")), None)
     if place is None:
         raise UsageError(
             "the pools were drawn from a table, which has no recipe to go by",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sluice.sample import Sample
+from sluice.errors import SampleError, StorageError
+from sluice.ops.text.content import text_of
+from sluice.sample import Note, Sample
 from sluice.sandbox.export.members import Members
 from sluice.storage import Location
 from sluice.writers.clip_tables import rows_path
@@ -27,7 +29,8 @@ def csv_videos(members: Members, folder: Path) -> Path:
     """
     captions: dict[str, str] = {}
     writer = ClipsWriter(Location(folder), mode="smart")
-    result = writer.write_shard(0, _noting(members.once(), captions), None)
+    samples = (sample and _noted(sample, captions) for sample in members.once())
+    result = writer.write_shard(0, samples, None)
     for position, reason in result.failed.items():
         members.failed[reason] += int(members.times[position])
     written = pq.read_table(folder / rows_path(0), columns=["id", "clip"]).to_pylist()
@@ -45,21 +48,18 @@ def csv_videos(members: Members, folder: Path) -> Path:
     return folder / "data.csv"
 
 
-def _noting(samples: Iterable[Sample | None], captions: dict[str, str]) -> Iterator[Sample | None]:
-    """The samples, their captions noted as they pass."""
-    for sample in samples:
-        if sample is not None:
-            captions[sample.id] = _caption(sample)
-        yield sample
+def _noted(sample: Sample, captions: dict[str, str]) -> Sample:
+    """The sample, its caption noted; one whose caption cannot be read is a failed sample."""
+    try:
+        captions[sample.id] = _caption(sample)
+    except (SampleError, StorageError) as error:
+        note = Note("read", getattr(error, "reason", "file not readable"), str(error))
+        return replace(sample, notes=(*sample.notes, note))
+    return sample
 
 
 def _caption(sample: Sample) -> str:
     for _, item in sample.of("text"):
-        text = (
-            item.text
-            if item.text is not None or item.media is None
-            else item.media.read().decode("utf-8", "replace")
-        )
-        if text:
-            return text.strip()
+        if text := text_of(item).strip():
+            return text
     return next((str(sample.fields[n]) for n in ("caption", "text") if sample.fields.get(n)), "")

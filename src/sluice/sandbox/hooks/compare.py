@@ -161,10 +161,8 @@ def _verdict(comparisons: Sequence[Comparison], metric: str) -> dict[str, Any]:
         some = ranked.not_distinguishable or ranked.worse
         return told | {"verdict": "not distinguishable" if some else "no verdict"}
     best = ranked.better[0]
-    low, high = (best.low, best.high) if best.better == "higher" else (best.high, best.low)
-    sign = 1 if best.better == "higher" else -1
-    ends = {"low": None if low is None else sign * low, "high": None if high is None else sign * high}
-    return told | {"arm": best.arm, "gain": best.gain, "verdict": "better", **ends}
+    low, high = best.ends or (None, None)
+    return told | {"arm": best.arm, "gain": best.gain, "verdict": "better", "low": low, "high": high}
 
 
 def _told(comparisons: Sequence[Comparison], metrics: Sequence[str], verdict: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from sluice.errors import UsageError
 from sluice.recipe.nearest import did_you_mean
 from sluice.sandbox.chosen import EvaluatorSetting, TrainerSetting
 from sluice.sandbox.experiment import Score, score_table
+from sluice.sandbox.hooks.evaluate_model import told
 from sluice.sandbox.hooks.pools import arms_of, read_pools
 from sluice.sandbox.hooks.train import chosen_arms
 from sluice.sandbox.pools import CONTROL, Pool
@@ -107,7 +108,6 @@ class _Runs:
         return fresh
 
     def _of(self, arm: str, seeds: Sequence[int]) -> Iterator[Score]:
-        records = self.judged(self.pools[arm], self.job.folder / "runs", seeds)
-        for seed, record in zip(seeds, records, strict=True):
-            for name in self.judged.evaluator.metrics:
-                yield Score(arm, seed, name, record.get("metrics", {}).get(name), record["reason"])
+        runs, pool = self.job.folder / "runs", self.pools[arm]
+        records = self.judged(pool, runs, seeds)
+        return told(self.judged.trials(pool, runs, seeds), records, self.judged.evaluator)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from sluice.sandbox.experiment import scores_of
-from sluice.sandbox.hooks.pools import read_pools
 from sluice.sandbox.hooks.rank_operators import chosen_metric
+from sluice.sandbox.pools import Pool
 from sluice.sandbox.proposal import told, write_proposal
 from sluice.sandbox.recommend import best_conditions, recommend
 from sluice.sandbox.registry import hook
@@ -49,7 +49,7 @@ def propose_recipes(
         alpha=alpha,
     )
     folder = job.folder / "recipes"
-    write_proposal(found, read_pools(pools), folder)
+    write_proposal(found, Pool.origins(pools), folder)
     for line in told(found):
         job.say(line)
     return {"recipes": folder, "recommendation": found.to_data()}

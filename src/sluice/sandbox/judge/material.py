@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sluice.codec.encode import encode
 from sluice.codec.thumbnail import fit_area
 from sluice.errors import SampleError, StorageError, UnreadableError, UsageError
 from sluice.model.endpoint import picture_part, text_part
+from sluice.ops.text.content import text_of
 from sluice.sample import Item, Sample
 from sluice.sandbox.export.members import members
 from sluice.sandbox.judge.endpoint import Parts
@@ -65,7 +67,7 @@ class Material:
         parts: Parts = []
         for item in self._sample(name).items:
             if item.modality == "text":
-                parts.append(text_part(_text_of(item)))
+                parts.append(text_part(_text(item)))
             elif item.modality == "image":
                 parts.append(picture_part(_picture(item), "jpeg"))
         if not parts:
@@ -81,7 +83,7 @@ class Material:
         return sample
 
     def _text(self, name: str) -> str:
-        text = "\n\n".join(_text_of(item) for _, item in self._sample(name).of("text")).strip()
+        text = "\n\n".join(_text(item) for _, item in self._sample(name).of("text")).strip()
         if not text:
             raise UnreadableError("no text", "the sample has no text to judge")
         return text
@@ -110,19 +112,23 @@ def read_texts(path: Path) -> list[str]:
     return found
 
 
-def _text_of(item: Item) -> str:
-    if item.text is not None:
-        return item.text
-    return _bytes(item).decode("utf-8", "replace")
+def _text(item: Item) -> str:
+    with _told():
+        return text_of(item)
 
 
 def _picture(item: Item) -> bytes:
-    rgb = Picture(_bytes(item), item.media.crop if item.media else None).rgb()
+    if item.media is None:
+        raise UnreadableError("no bytes", "the item has no media")
+    with _told():
+        rgb = Picture(item.media.read(), item.media.crop).rgb()
     return encode(fit_area(rgb, _PICTURE_PX), "jpeg")
 
 
-def _bytes(item: Item) -> bytes:
+@contextmanager
+def _told() -> Iterator[None]:
+    """Bytes that are gone are the sample's trouble here, as unreadable ones are."""
     try:
-        return item.media.read() if item.media is not None else b""
+        yield
     except StorageError as error:
         raise UnreadableError("bytes not readable", str(error)) from error

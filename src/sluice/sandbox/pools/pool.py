@@ -58,6 +58,12 @@ class Pool:
         kept = pq.read_metadata(file)
         return json.loads((kept.metadata or {}).get(_ORIGIN, b"{}")).get("origin", {}), kept.num_rows
 
+    @staticmethod
+    def origins(folder: Path) -> dict[str, dict[str, Any]]:
+        """The origins of the pools that are kept in a folder, by their names, each with its `size`; no id is read."""
+        kept = {file.stem: Pool.about(file) for file in sorted(folder.glob("*.parquet"))}
+        return {name: {**origin, "size": size} for name, (origin, size) in kept.items()}
+
     @classmethod
     def read(cls, file: Path) -> Pool:
         """The pool that `write` kept there; `StorageError` where the file is none."""

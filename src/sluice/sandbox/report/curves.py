@@ -82,7 +82,7 @@ def _line(kind: str, line: Sequence[Point], rates: Scale, gains: Scale) -> Html:
         x = _x(rates, rate)
         title = element("title", f"{rate:g} ×: {marks.details(each)}")
         mark = [title, element("circle", cx=x, cy=_y(gains, each.gain or 0.0), r=4.5)]
-        if span := marks.ends(each):
+        if span := each.ends:
             mark.append(
                 element("line", cls="whisker", x1=x, x2=x, y1=_y(gains, span[0]), y2=_y(gains, span[1]))
             )

@@ -86,12 +86,11 @@ def _rows(board: Blackboard, name: str) -> list[dict[str, Any]]:
     return list(value.to_pylist()) if isinstance(value, pa.Table) else list(value)
 
 
-def _pools(board: Blackboard) -> dict[str, Row]:
+def _pools(board: Blackboard) -> Mapping[str, Row]:
     folder = board.get("pools")
     if not isinstance(folder, Path) or not folder.is_dir():
         return {}
-    kept = {file.stem: Pool.about(file) for file in sorted(folder.glob("*.parquet"))}
-    return {name: {**origin, "size": size} for name, (origin, size) in kept.items()}
+    return Pool.origins(folder)
 
 
 def _text(recipes: Any, name: str) -> str:

@@ -21,20 +21,13 @@ def signed(value: float) -> str:
     return text.replace("-", "−")
 
 
-def ends(of: Comparison) -> tuple[float, float] | None:
-    """The interval of the gain, so that more is better; None where there is none."""
-    if of.low is None or of.high is None:
-        return None
-    return (of.low, of.high) if of.better == "higher" else (-of.high, -of.low)
-
-
 def cell(of: Comparison | None) -> Html:
     """A comparison as the content of a table's cell."""
     if of is None:
         return element("span", "–", cls="faint")
     if of.gain is None:
         return element("span", "– ", element("small", of.why), cls="verdict none")
-    found = ends(of)
+    found = of.ends
     between = f"{signed(found[0])} to {signed(found[1])}" if found else of.why
     sign = element("span", SIGNS[of.verdict], cls="sign", aria_label=of.verdict, role="img")
     return element(
@@ -65,7 +58,7 @@ def common_scale(found: Iterable[Comparison]) -> Scale:
     """An axis for the gains of all of them, with 0 on it."""
     edges = [0.0]
     for each in found:
-        edges += ends(each) or ([each.gain] if each.gain is not None else [])
+        edges += each.ends or ([each.gain] if each.gain is not None else [])
     low, high = min(edges), max(edges)
     room = 0.06 * (high - low) or 1.0
     return Scale(low - room, high + room)
@@ -82,7 +75,7 @@ def drawn(found: Sequence[tuple[str, Comparison | None]], scale: Scale) -> Html:
         y = _LINE * row + _LINE / 2
         middle = scale.position(each.gain)
         shapes = [element("title", f"{label}: {details(each)}")]
-        if found_ends := ends(each):
+        if found_ends := each.ends:
             x1, x2 = (f"{scale.position(v):.2f}%" for v in found_ends)
             shapes.append(element("line", x1=x1, x2=x2, y1=y, y2=y))
         shapes.append(element("circle", cx=f"{middle:.2f}%", cy=y, r=4))

@@ -111,7 +111,7 @@ def _lead(found: Found) -> Html:
     if not best:
         return join("No arm is better than the control in ", isolated(found.metric), ".")
     first = max(best, key=lambda c: c.gain or 0.0)
-    span = marks.ends(first)
+    span = first.ends
     between = f" ({marks.signed(span[0])} to {marks.signed(span[1])})" if span else ""
     arm = element("strong", isolated(first.arm), cls="ink-kept")
     return join(

@@ -54,6 +54,13 @@ class Comparison:
         """The mean difference, positive where the arm is better."""
         return self.mean if self.mean is None or self.better == "higher" else -self.mean
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval of the gain, so that more is better; None where there is none."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.low, self.high) if self.better == "higher" else (-self.high, -self.low)
+
     def row(self) -> dict[str, Any]:
         """As JSON data, with `n`; `from_row` reads it back."""
         return {**asdict(self), "n": self.n}
