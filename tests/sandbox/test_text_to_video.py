@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 import torch
 
 from sluice.codec.encode import encode
-from sluice.errors import TrialError
-from sluice.sandbox.proxy.captioned import read_captioned
+from sluice.codec.video import decode
+from sluice.errors import TrialError, UnreadableError
+from sluice.sample import Media
+from sluice.sandbox.proxy.captioned import _frames, read_captioned
 from sluice.sandbox.proxy.planted import Planted, write_planted
 from sluice.sandbox.proxy.presets import TEXT_TO_VIDEO
-from sluice.sandbox.proxy.text_to_video import TextToVideo, as_videos, generate, load_text_to_video
+from sluice.sandbox.proxy.text_to_video import KIND, TextToVideo, as_videos, generate
 from sluice.sandbox.registry import registry
 from sluice.sandbox.train.protocol import Evaluator, Trained, Trainer
 
@@ -93,6 +96,18 @@ def test_stacks_of_frames_are_videos_too(shapes: Path, tmp_path: Path) -> None:
     assert as_videos(torch.from_numpy(found.pixels)).shape == (1, 3, 8, 16, 16)
 
 
+def test_frames_are_spread_over_a_video_or_over_a_part_of_it(tmp_path: Path) -> None:
+    write_planted(tmp_path / "long", Planted(1, frames=20, seed=4))
+    every = [frame.rgb() for frame in decode(Media(str(tmp_path / "long" / "00000.mp4")))]
+    whole = replace(SHAPE.form, side_px=32)
+    found = read_captioned(tmp_path / "long", whole).pixels[0]
+    assert np.array_equal(found, np.stack([every[20 * k // 8] for k in range(8)]))
+    part = Media(str(tmp_path / "long" / "00000.mp4"), start_s=0.5, end_s=1.5)  # of 8 frames a second
+    assert np.array_equal(np.stack(list(_frames(part, whole))), np.stack(every[4:12]))
+    with pytest.raises(UnreadableError, match="no frame lies in the span"):
+        list(_frames(Media(str(tmp_path / "long" / "00000.mp4"), start_s=9.0, end_s=9.1), whole))
+
+
 def test_pictures_are_no_videos_and_broken_ones_are_counted(shapes: Path, tmp_path: Path) -> None:
     shutil.copytree(shapes / "held-out", tmp_path / "cut")
     first = tmp_path / "cut" / "00000.mp4"
@@ -104,6 +119,6 @@ def test_pictures_are_no_videos_and_broken_ones_are_counted(shapes: Path, tmp_pa
         train(tmp_path / "still", tmp_path / "model")
     assert (caught.value.reason, "3 × no video" in caught.value.what) == ("no result: too few samples", True)
     with pytest.raises(TrialError):
-        load_text_to_video(tmp_path, "cpu")
+        KIND.load(tmp_path, "cpu")
     with pytest.raises(TrialError, match="no held-out set"):
         scores(tmp_path, None)

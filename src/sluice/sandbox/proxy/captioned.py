@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 
 from sluice.codec import decode, shrink
 from sluice.errors import SampleError, StorageError, TrialError
+from sluice.ops.text.content import text_of
 from sluice.readers import detect_format, open_reader
 from sluice.sample import Item, Media, Note, Sample
 from sluice.sandbox.export.members import members
 from sluice.sandbox.pools import Pool
-from sluice.sandbox.proxy.words import numbered
+from sluice.sandbox.proxy.words import number_of, numbered, words_of
 from sluice.sandbox.train.exported import NAME, Exported
 from sluice.storage import Location
 
@@ -42,12 +44,15 @@ class Form:
 class Captioned:
     """Samples in the order they were read: ids, uint8 pixels [n, frames, side, side, 3], word numbers [n, length].
 
-    `failed` counts those that could not be had, by reason.
+    `lexicon` has a word for each number, the first that was read; `failed` counts samples that could not be had, by
+    reason. `keys` are the samples' names in their source.
     """
 
     ids: tuple[str, ...]
+    keys: tuple[str, ...]
     pixels: Pixels
     words: NDArray[np.int64]
+    lexicon: Mapping[int, str]
     failed: Mapping[str, int]
 
     def __len__(self) -> int:
@@ -74,6 +79,8 @@ def read_captioned(data: Path, form: Form, *, least: int = 1, most: int | None =
     are fewer than `least`; no more than `most` are read. All are held in memory, a picture of 32 px in 3 kB.
     """
     ids: list[str] = []
+    keys: list[str] = []
+    lexicon: dict[int, str] = {}
     pixels: list[Pixels] = []
     words: list[NDArray[np.int64]] = []
     failed: Counter[str] = Counter()
@@ -87,12 +94,34 @@ def read_captioned(data: Path, form: Form, *, least: int = 1, most: int | None =
             failed[getattr(error, "reason", "file not readable")] += 1
             continue
         ids.append(sample.id)
+        keys.append(sample.key)
+        for word in words_of(caption):
+            lexicon.setdefault(number_of(word, form.vocabulary), word)
         words.append(numbered(caption, form.vocabulary, form.length))
     if len(ids) < least:
         told = "".join(f"; {count} × {reason}" for reason, count in failed.most_common())
         what = f"{len(ids)} captioned samples, and {least} are needed{told}"
         raise TrialError("no result: too few samples", what, where=str(data))
-    return Captioned(tuple(ids), np.stack(pixels), np.stack(words), dict(failed))
+    return Captioned(tuple(ids), tuple(keys), np.stack(pixels), np.stack(words), lexicon, dict(failed))
+
+
+def read_captions(data: Path, most: int) -> list[str]:
+    """The first `most` captions of a text file with one a line, or of samples as `read_captioned` takes them.
+
+    A sample without a caption that can be read is passed over; `TrialError` where there is none with one.
+    """
+    if data.suffix == ".txt":
+        found = [line for line in data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    else:
+        found = []
+        for sample in _samples(data):
+            if len(found) == most:
+                break
+            with suppress(SampleError, StorageError):
+                found.append(_caption(sample))
+    if not found:
+        raise TrialError("no result: no captions", "nothing to make videos of", where=str(data))
+    return found[:most]
 
 
 def _samples(data: Path) -> Iterator[Sample]:
@@ -112,7 +141,7 @@ def _caption(sample: Sample) -> str:
     if sample.notes:
         raise SampleError(sample.notes[0].reason)
     for _, item in sample.of("text"):
-        text = item.text if item.text is not None else _media(item).read().decode("utf-8", "replace")
+        text = text_of(item)
         if text.strip():
             return text
     raise SampleError("no caption")
@@ -126,14 +155,28 @@ def _pixels(sample: Sample, form: Form) -> Pixels:
         return _square(decode(_media(pictures[0]).read()), form.side_px)[None]
     videos = [item for _, item in sample.of("video")]
     if videos:
-        from sluice.codec.video import decode as frames_of
-
-        seen = [_square(frame.rgb(4 * form.side_px), form.side_px) for frame in frames_of(_media(videos[0]))]
-    elif len(pictures) > 1:
-        seen = [_square(decode(_media(item).read()), form.side_px) for item in pictures]
-    else:
+        return np.stack([_square(rgb, form.side_px) for rgb in _frames(_media(videos[0]), form)])
+    if len(pictures) < 2:
         raise SampleError("no video")
-    return np.stack([seen[len(seen) * k // form.frames] for k in range(form.frames)])
+    chosen = [pictures[at] for at in _spread(len(pictures), form.frames)]
+    return np.stack([_square(decode(_media(item).read()), form.side_px) for item in chosen])
+
+
+def _frames(media: Media, form: Form) -> Iterator[Pixels]:
+    """Frames spread evenly over a view of a video, none other being made into a picture."""
+    from sluice.codec.video import frame_times, frames_at
+
+    times = frame_times(media)
+    start, end = media.start_s or 0.0, np.inf if media.end_s is None else media.end_s
+    inside = times[(times >= start) & (times < end)]
+    chosen = inside[_spread(len(inside), form.frames)] if len(inside) else np.full(form.frames, start)
+    for frame in frames_at(media, chosen.tolist()):
+        yield frame.rgb(4 * form.side_px)
+
+
+def _spread(of: int, count: int) -> list[int]:
+    """`count` places among `of`, evenly."""
+    return [of * k // count for k in range(count)]
 
 
 def _media(item: Item) -> Media:

@@ -34,11 +34,17 @@ _CHECKPOINT = "checkpoint.pt"
 
 
 @contextmanager
-def repeatable(seed: int, threads: int) -> Iterator[None]:
-    """Everything random inside depends on the seed alone, and sums on a CPU are taken in one order; then as before."""
+def repeatable(seed: int, threads: int, device: str = "cpu") -> Iterator[None]:
+    """Everything random inside depends on the seed alone, and sums on a CPU are taken in one order; then as before.
+
+    `device` is the one that is worked on; the random states of others are left alone.
+    """
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    on = torch.device(device)
+    with torch.random.fork_rng([on] if on.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if on.type == "cuda":
+            torch.cuda.manual_seed(seed)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling memory that is written anyway finds errors in kernels, and costs a tenth of the time.
@@ -86,6 +92,8 @@ def fit(
     run = _Run(model, plan, output / _CHECKPOINT, log, _digest([about, seed, count]))
     started, cpu_started = perf_counter(), process_time()
     device = next(model.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)  # those of the run before
     noise = torch.Generator(device=device)
     model.train()
     for step, chosen in zip(range(plan.steps), batches(count, plan.batch_size, seed), strict=False):

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sluice.sandbox.proxy.attention import Layer
-from sluice.sandbox.proxy.captioned import Captioned, Form
-from sluice.sandbox.proxy.fit import fit, repeatable
-from sluice.sandbox.proxy.presets import ImageTextShape, Preset
-from sluice.sandbox.proxy.saved import load_weights, save, shape_of
+from sluice.sandbox.proxy.kind import Kind
+from sluice.sandbox.proxy.presets import ImageTextShape
 from sluice.sandbox.proxy.words import PAD
-from sluice.sandbox.train.protocol import Trained
-
-KIND = "image_text"
 
 CAPTIONING_WEIGHT = 2.0
 """Of the captioning loss beside the contrastive one, as in CoCa (Yu and others 2022)."""
@@ -93,35 +84,10 @@ def _halving(inside: int, outside: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(inside, outside, 3, 2, 1), nn.GroupNorm(4, outside), nn.GELU())
 
 
-def train_image_text(
-    data: Captioned,
-    preset: Preset[ImageTextShape],
-    output: Path,
-    *,
-    seed: int,
-    log: Path,
-    device: str = "cpu",
-    threads: int = 1,
-) -> Trained:
-    """Train one from its seeded first weights, and keep it in `output`; fails as `fit` does."""
-    with repeatable(seed, threads):
-        model = ImageText(preset.shape).to(device)
-        pixels, words = torch.from_numpy(data.pixels[:, 0]), torch.from_numpy(data.words)
-
-        def loss(chosen: NDArray[np.int64], noise: torch.Generator) -> Tensor:
-            at = torch.from_numpy(chosen)
-            return model.loss(pixels[at].to(device), words[at].to(device))
-
-        about = {"preset": asdict(preset), "ids": data.ids}
-        trained = fit(model, loss, len(data), preset.plan, output, seed=seed, log=log, about=about)
-        save(model, KIND, asdict(preset.shape), output)
-    return trained
-
-
-def load_image_text(folder: Path, device: str) -> tuple[ImageText, Form]:
-    """A trained model with the form of what it is shown; `TrialError` where none lies there."""
-    shape = shape_of(folder, KIND)
-    form = Form(**shape.pop("form"))
-    model = ImageText(ImageTextShape(form=form, **shape))
-    load_weights(model, folder, device)
-    return model, form
+KIND = Kind(
+    "image_text",
+    ImageText,
+    ImageTextShape,
+    lambda model, pixels, words, noise: model.loss(pixels[:, 0], words),
+)
+"""How it is trained, kept and read again."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from sluice.sandbox.proxy.caption_scores import bleu, cider
 from sluice.sandbox.proxy.captioned import Captioned, held_out
 from sluice.sandbox.proxy.fit import repeatable
-from sluice.sandbox.proxy.image_text import ImageText, load_image_text
+from sluice.sandbox.proxy.image_text import KIND, ImageText
 from sluice.sandbox.proxy.retrieval import recall, same_rows
 from sluice.sandbox.proxy.words import END, PAD, START, said
 
@@ -31,9 +31,9 @@ def image_text_scores(
     or more), e to the mean surprise of a word of the true captions; `caption_bleu` (0 to 1) and `caption_cider` (0 to
     10) of the captions that it writes by always taking the likeliest word.
     """
-    model, form = load_image_text(folder, device)
+    model, form = KIND.load(folder, device)
     data = held_out(held_out_set, form, pairs)
-    with repeatable(0, threads), torch.inference_mode():
+    with repeatable(0, threads, device), torch.inference_mode():
         answers = [_answers(model, *batch) for batch in _batches(data, device)]
     shown, read, surprise, written = (np.concatenate(found) for found in zip(*answers, strict=True))
     alike, same = (shown @ read.T).astype(np.float64), same_rows(data.words)
@@ -49,8 +49,8 @@ def image_text_scores(
 
 def caption_losses(folder: Path, data: Captioned, *, device: str, threads: int = 1) -> NDArray[np.float64]:
     """For each sample the mean surprise, in nats, of a word of its caption, given its picture."""
-    model, _ = load_image_text(folder, device)
-    with repeatable(0, threads), torch.inference_mode():
+    model, _ = KIND.load(folder, device)
+    with repeatable(0, threads, device), torch.inference_mode():
         surprise = np.concatenate(
             [
                 model.surprise(words, model.pictures(pixels)[1]).cpu().numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from sluice.codec.encode import encode
-from sluice.codec.video.encode import x264_options
 from sluice.errors import UsageError
-from sluice.operator.extra import imported
+from sluice.sandbox.proxy.mp4 import mp4
 from sluice.sandbox.proxy.shapes import Pixels, Scene, drawn, scene, with_noise
 
 Part = Literal["clean", "shuffled", "noisy"]
@@ -23,8 +21,6 @@ NOISE_SD = 70.0
 """Levels of 255: what is drawn is still seen by us, and a small model learns less of it."""
 AGREEMENT_ERROR = 0.05
 """A model's score of agreement has an error; so has this one, uniform from 0 to this."""
-
-_FPS = 8
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def write_planted(folder: Path, planted: Planted) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, (pixels, caption, facts) in enumerate(_samples(planted)):
-        data, suffix = (_video(pixels), "mp4") if planted.frames else (encode(pixels[0], "png"), "png")
+        data, suffix = (mp4(pixels), "mp4") if planted.frames else (encode(pixels[0], "png"), "png")
         (folder / f"{number:05d}.{suffix}").write_bytes(data)
         (folder / f"{number:05d}.txt").write_text(caption, encoding="utf-8")
         (folder / f"{number:05d}.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -98,18 +94,3 @@ def _dealt(scenes: list[Scene], among: Any, rng: np.random.Generator) -> list[Sc
     for mine, theirs in zip(around, np.roll(around, 1), strict=True):
         told[mine] = scenes[theirs]
     return told
-
-
-def _video(pixels: Pixels) -> bytes:
-    """Frames as H.264 in MP4, close to lossless: small pictures have no pixels to spare."""
-    av = imported("av", "video")
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as out:
-        options = {"crf": "10", "preset": "veryfast"} | x264_options()
-        stream = out.add_stream("libx264", rate=_FPS, options=options)
-        stream.height, stream.width = pixels.shape[1:3]
-        stream.pix_fmt, stream.codec_context.thread_count = "yuv444p", 1
-        for picture in pixels:
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        out.mux(stream.encode(None))
-    return file.getvalue()

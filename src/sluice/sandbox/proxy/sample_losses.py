@@ -11,7 +11,7 @@ from sluice.sandbox.proxy.image_text_scores import caption_losses
 from sluice.sandbox.proxy.saved import kind_and_shape
 from sluice.sandbox.proxy.text_to_video_scores import denoising_losses
 
-_LOSSES = {image_text.KIND: caption_losses, text_to_video.KIND: denoising_losses}
+_LOSSES = {image_text.KIND.name: caption_losses, text_to_video.KIND.name: denoising_losses}
 
 
 def sample_losses(model: Path, data: Path, *, device: str, threads: int = 1) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from sluice.errors import TrialError
 _WEIGHTS, _ABOUT = "model.pt", "model.json"
 
 
-def save(model: nn.Module, kind: str, shape: dict[str, Any], folder: Path) -> None:
-    """Keep a model's weights and sizes; the weights appear whole, last of all."""
-    (folder / _ABOUT).write_text(json.dumps({"kind": kind, "shape": shape}, indent=1), encoding="utf-8")
+def save(
+    model: nn.Module, kind: str, shape: dict[str, Any], folder: Path, lexicon: Mapping[int, str]
+) -> None:
+    """Keep a model's weights and sizes, and the words it knows by their numbers; the weights appear whole, last."""
+    about = {"kind": kind, "shape": shape, "lexicon": dict(lexicon)}
+    (folder / _ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
     writing = folder / f"{_WEIGHTS}.writing"
     torch.save(model.state_dict(), writing)
     writing.replace(folder / _WEIGHTS)
@@ -29,6 +33,12 @@ def shape_of(folder: Path, kind: str) -> dict[str, Any]:
         what = f"this is {found}, not {kind}"
         raise TrialError("no result: another kind of model", what, where=str(folder))
     return shape
+
+
+def lexicon_of(folder: Path) -> dict[int, str]:
+    """The words that a model in a folder was trained on, by their numbers; none of a model kept without them."""
+    known = json.loads((folder / _ABOUT).read_bytes()).get("lexicon", {})
+    return {int(number): word for number, word in known.items()}
 
 
 def kind_and_shape(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sluice.sandbox.proxy.attention import Attention, Layer, mlp
-from sluice.sandbox.proxy.captioned import Captioned, Form
-from sluice.sandbox.proxy.fit import fit, repeatable
-from sluice.sandbox.proxy.presets import Preset, VideoShape
-from sluice.sandbox.proxy.saved import load_weights, save, shape_of
+from sluice.sandbox.proxy.captioned import Form
+from sluice.sandbox.proxy.kind import Kind
+from sluice.sandbox.proxy.presets import VideoShape
 from sluice.sandbox.proxy.words import END, PAD, START
-from sluice.sandbox.train.protocol import Trained
-
-KIND = "text_to_video"
 
 UNTOLD = 0.1
 """How often a caption is left out in training, so that guidance knows what a video is without one (Ho and Salimans)."""
@@ -127,6 +119,11 @@ def as_videos(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
+def as_pixels(videos: Tensor) -> Tensor:
+    """Videos from −1 to 1 as uint8 pixels, the other way round than `as_videos`."""
+    return ((videos + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
+
+
 @torch.inference_mode()
 def generate(
     model: TextToVideo,
@@ -167,35 +164,10 @@ def _waves(level: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def train_text_to_video(
-    data: Captioned,
-    preset: Preset[VideoShape],
-    output: Path,
-    *,
-    seed: int,
-    log: Path,
-    device: str = "cpu",
-    threads: int = 1,
-) -> Trained:
-    """Train one from its seeded first weights, and keep it in `output`; fails as `fit` does."""
-    with repeatable(seed, threads):
-        model = TextToVideo(preset.shape).to(device)
-        pixels, words = torch.from_numpy(data.pixels), torch.from_numpy(data.words)
-
-        def loss(chosen: NDArray[np.int64], noise: torch.Generator) -> Tensor:
-            at = torch.from_numpy(chosen)
-            return model.loss(as_videos(pixels[at].to(device)), words[at].to(device), noise)
-
-        about = {"preset": asdict(preset), "ids": data.ids}
-        trained = fit(model, loss, len(data), preset.plan, output, seed=seed, log=log, about=about)
-        save(model, KIND, asdict(preset.shape), output)
-    return trained
-
-
-def load_text_to_video(folder: Path, device: str) -> tuple[TextToVideo, Form]:
-    """A trained model with the form of what it makes; `TrialError` where none lies there."""
-    shape = shape_of(folder, KIND)
-    form = Form(**shape.pop("form"))
-    model = TextToVideo(VideoShape(form=form, **shape))
-    load_weights(model, folder, device)
-    return model, form
+KIND = Kind(
+    "text_to_video",
+    TextToVideo,
+    VideoShape,
+    lambda model, pixels, words, noise: model.loss(as_videos(pixels), words, noise),
+)
+"""How it is trained, kept and read again."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from sluice.sandbox.proxy.captioned import Captioned, held_out
 from sluice.sandbox.proxy.fit import repeatable
 from sluice.sandbox.proxy.retrieval import same_rows
-from sluice.sandbox.proxy.text_to_video import TextToVideo, as_videos, generate, load_text_to_video
+from sluice.sandbox.proxy.text_to_video import KIND, TextToVideo, as_videos, generate
 from sluice.sandbox.proxy.video_scores import video_scores
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
@@ -29,10 +29,10 @@ def text_to_video_scores(
     Those of `video_scores`, of one video made of each caption from noise drawn with `seed`, and `denoising_error`, the
     mean of `denoising_errors` of the true videos.
     """
-    model, form = load_text_to_video(folder, device)
+    model, form = KIND.load(folder, device)
     data = held_out(held_out_set, form, videos)
     noise = torch.Generator(device=device).manual_seed(seed)
-    with repeatable(seed, threads), torch.inference_mode():
+    with repeatable(seed, threads, device), torch.inference_mode():
         made = torch.cat([generate(model, words, form, noise) for _, words in _batches(data, device)])
         true = torch.cat([true for true, _ in _batches(data, device)])
         error = _errors(model, data, device).mean()
@@ -44,8 +44,8 @@ def denoising_losses(folder: Path, data: Captioned, *, device: str, threads: int
 
     Over the `LEVELS` of noise, under its caption; the noise is the same for every model.
     """
-    model, _ = load_text_to_video(folder, device)
-    with repeatable(0, threads), torch.inference_mode():
+    model, _ = KIND.load(folder, device)
+    with repeatable(0, threads, device), torch.inference_mode():
         return _errors(model, data, device)
 
 

@@ -19,12 +19,12 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 def numbered(caption: str, vocabulary: int, length: int) -> NDArray[np.int64]:
     """A row of `length` numbers: START, one for each word of the lower-cased caption, END, then PAD.
 
-    A word (a run of letters and digits, or any other sign) has the number that its xxh3-64 gives among `vocabulary`
+    A word has the number that its xxh3-64 gives among `vocabulary`
     less the three special ones, so two words may share one. What does not fit is cut off, END being kept.
     """
-    words = _WORD.findall(caption.lower())[: length - 2]
+    words = words_of(caption)[: length - 2]
     row = np.full(length, PAD, np.int64)
-    row[: len(words) + 2] = [START, *(_number(word, vocabulary) for word in words), END]
+    row[: len(words) + 2] = [START, *(number_of(word, vocabulary) for word in words), END]
     return row
 
 
@@ -35,8 +35,14 @@ def said(row: NDArray[np.int64]) -> list[int]:
     return found[: ends[0]] if ends else found
 
 
+def words_of(caption: str) -> list[str]:
+    """The words of a caption, lower-cased: runs of letters and digits, and every other sign."""
+    return _WORD.findall(caption.lower())
+
+
 @lru_cache(1 << 16)
-def _number(word: str, vocabulary: int) -> int:
+def number_of(word: str, vocabulary: int) -> int:
+    """The number of a word."""
     return _SPECIAL + xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass")) % (
         vocabulary - _SPECIAL
     )

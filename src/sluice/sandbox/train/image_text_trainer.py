@@ -44,10 +44,8 @@ class image_text:  # noqa: N801 - its name in a workflow
     def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
         """Train on pairs of a picture and a caption; `TrialError` with fewer than 2, and where it diverges."""
         device = device_of(self.device)
-        from sluice.sandbox.proxy.image_text import train_image_text
+        from sluice.sandbox.proxy.image_text import KIND
 
         pairs = read_captioned(data, self.preset.shape.form, least=2)
         pairs.tell(log)
-        return train_image_text(
-            pairs, self.preset, output, seed=seed, log=log, device=device, threads=self.threads
-        )
+        return KIND.train(pairs, self.preset, output, seed=seed, log=log, device=device, threads=self.threads)

@@ -44,10 +44,10 @@ class text_to_video:  # noqa: N801 - its name in a workflow
     def train(self, data: Path, output: Path, *, seed: int, log: Path) -> Trained:
         """Train on captioned videos or stacks of frames; `TrialError` without any, and where it diverges."""
         device = device_of(self.device)
-        from sluice.sandbox.proxy.text_to_video import train_text_to_video
+        from sluice.sandbox.proxy.text_to_video import KIND
 
         videos = read_captioned(data, self.preset.shape.form)
         videos.tell(log)
-        return train_text_to_video(
+        return KIND.train(
             videos, self.preset, output, seed=seed, log=log, device=device, threads=self.threads
         )
