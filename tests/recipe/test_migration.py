@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import RecipeError
 from sluice.operator import registry
-from sluice.recipe import Dedup, Keep, Map, Measure, Recipe, Top, loads
+from sluice.recipe import Dedup, Keep, Map, Measure, Recipe, Split, Top, loads
 from sluice.recipe.migration import CarriedOver, catalogue, from_data_juicer
 
 HEAD = "dataset_path: in.jsonl\nexport_path: ./out/kept.jsonl\nprocess:\n"
@@ -60,6 +61,30 @@ def _rules(*process: str) -> list[str]:
             "image_text_matching_filter: {max_score: 2}",
             "mean(image_text_matching) >= 0.003 and mean(image_text_matching) <= 2",
         ),
+        (
+            "video_duration_filter: {min_duration: 2, max_duration: 10, any_or_all: all}",
+            "all(video_duration_s >= 2 and video_duration_s <= 10)",
+        ),
+        (
+            "video_resolution_filter: {min_width: 640, max_height: 1080}",
+            "any(video_stored_width_px >= 640 and video_stored_height_px >= 1 and video_stored_height_px <= 1080)",
+        ),
+        (
+            "video_aspect_ratio_filter: {min_ratio: '1:2', max_ratio: 2/1}",
+            "any(video_stored_aspect_ratio >= 0.5 and video_stored_aspect_ratio <= 2)",
+        ),
+        ("video_motion_score_filter", "any(video_motion_score >= 0.25)"),
+        ("video_ocr_area_ratio_filter: {max_area_ratio: 0.1}", "any(video_ocr_area_ratio <= 0.1)"),
+        (
+            "video_aesthetics_filter",
+            "any(video_frames_aesthetics >= 4 and video_frames_aesthetics <= 10)",
+        ),
+        ("video_nsfw_filter: {score_threshold: 0.3}", "any(video_nsfw <= 0.3)"),
+        ("video_watermark_filter", "any(video_watermark <= 0.8)"),
+        (
+            "video_frames_text_similarity_filter: {min_score: 0.2}",
+            "any(video_frames_text_similarity >= 0.2 and video_frames_text_similarity <= 1)",
+        ),
     ],
 )
 def test_a_filter_becomes_a_rule_with_the_same_closed_bounds(theirs: str, ours: str) -> None:
@@ -89,6 +114,80 @@ def test_settings_are_carried_and_two_of_one_operator_are_two_columns() -> None:
     assert isinstance(rule, Keep)
     assert isinstance(other, Keep)
     assert (rule.rule, other.rule) == ("text_word_repetition <= 0.5", "text_word_repetition_2 <= 0.2")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "operator", "ours", "with_"),
+    [
+        (
+            "video_motion_score_filter: {sampling_fps: 4, size: [256], relative: true}",
+            "video_motion_score",
+            {"fps": 4, "side_px": 256, "relative": True, "pairs": "reference"},
+            {},
+        ),
+        (
+            "video_aesthetics_filter: {frame_num: 5, reduce_mode: max}",
+            "image_aesthetics",
+            {"reduce": "max", "frames": 5},
+            {},
+        ),
+        (
+            "video_nsfw_filter: {hf_nsfw_model: a/b, reduce_mode: min}",
+            "video_nsfw",
+            {"reduce": "min", "keyframes": True},
+            {"image_nsfw": {"model": "a/b", "backend": "classifier"}},
+        ),
+        (
+            "video_watermark_filter: {frame_sampling_method: uniform}",
+            "video_watermark",
+            {"reduce": "mean", "frames": 3},
+            {"image_watermark": {"model": "amrul-hzz/watermark_detector"}},
+        ),
+        ("video_ocr_area_ratio_filter: {frame_sample_num: 1}", "video_ocr_area_ratio", {"frames": 1}, {}),
+    ],
+)
+def test_frames_models_and_reductions_of_videos_are_carried(
+    theirs: str, operator: str, ours: dict[str, Any], with_: dict[str, Any]
+) -> None:
+    recipe, found = _carried(theirs)
+    (measure,) = (step for step in recipe.steps if isinstance(step, Measure))
+    (ref,) = measure.operators
+    assert (ref.name, ref.settings, ref.with_) == (operator, ours, with_)
+    assert found.left == []
+
+
+def test_what_cuts_videos_goes_before_all_else_and_clips_are_written() -> None:
+    recipe, found = _carried(
+        "video_duration_filter: {min_duration: 20}",
+        "clean_links_mapper",
+        "video_split_by_duration_mapper: {split_duration: 5, keep_original_sample: false}",
+        "video_split_by_scene_mapper: {threshold: 20.0}",
+    )
+    assert [type(step) for step in recipe.steps] == [Split, Split, Map, Keep]
+    stride, shots = (step.operator for step in recipe.steps if isinstance(step, Split))
+    assert (stride.name, stride.settings) == ("video_split_stride", {"length_s": 5, "min_length_s": 0})
+    assert (shots.name, shots.settings["trim_s"]) == ("video_split_shots", 0)
+    assert recipe.write is not None
+    assert recipe.write.format == "clips"
+    assert sum("judge clips now" in note for note in found.differs) == 2
+    assert found.left == ["line 7: `video_split_by_scene_mapper`: the setting `threshold: 20.0`"]
+    (kept,) = _carried("video_split_by_duration_mapper")[1].left
+    assert "keep_original_sample: true" in kept
+
+
+def test_what_comes_near_is_named_where_there_is_no_counterpart() -> None:
+    _, found = _carried("video_motion_score_raft_filter", "video_captioning_from_video_mapper")
+    flow, captions = found.left
+    assert "no counterpart here: `video_motion_score`" in flow
+    assert "`sluice caption`" in captions
+
+
+def test_a_list_of_two_sizes_is_left_behind_and_one_is_taken() -> None:
+    _, found = _carried("video_motion_score_filter: {size: [240, 320], winsize: 21}")
+    assert [note.partition("filter`: ")[2] for note in found.left] == [
+        "`size: [240, 320]` (one number is known here)",
+        "`winsize: 21` (only 15 is known here)",
+    ]
 
 
 def test_mappers_go_first_and_that_is_told() -> None:
@@ -157,10 +256,13 @@ DEDUPLICATORS = (
     "document_deduplicator: {lowercase: true}",
     "document_minhash_deduplicator",
     "image_deduplicator",
+    "video_deduplicator",
 )
 
 
-@pytest.mark.parametrize("name", [*catalogue().filters, *catalogue().mappers, *DEDUPLICATORS])
+@pytest.mark.parametrize(
+    "name", [*catalogue().filters, *catalogue().mappers, *catalogue().splitters, *DEDUPLICATORS]
+)
 def test_every_operator_of_the_catalogue_exists_here_with_its_settings(name: str) -> None:
     recipe, _ = _carried(name)
     known = registry()
@@ -168,13 +270,13 @@ def test_every_operator_of_the_catalogue_exists_here_with_its_settings(name: str
     for step in recipe.steps:
         if isinstance(step, Measure):
             for ref in step.operators:
-                known.bind(ref.name, ref.settings, with_=ref.with_)
-        if isinstance(step, Map):
+                known.bind(ref.name, ref.settings, alias=ref.as_, with_=ref.with_, over=ref.over)
+        if isinstance(step, Map | Split):
             known.bind(step.operator.name, step.operator.settings)
         if isinstance(step, Dedup):
             assert step.by in columns
     entry = catalogue().filters.get(name)
-    if entry is not None and not entry.entities:
+    if entry is not None and not entry.entities and entry.operator is None:
         assert set(entry.fields) <= columns
 
 
@@ -236,6 +338,7 @@ def test_a_count_beside_a_ratio_is_told() -> None:
         "alphanumeric_filter: {tokenization: [1]}",
         "image_text_similarity_filter: {reduce_mode: median}",
         "image_shape_filter: {any_or_all: some}",
+        "video_nsfw_filter: {frame_sampling_method: some}",
         "text_length_filter: {min_len: long}",
         "text_length_filter: {min_len: .nan}",
         "document_minhash_deduplicator: {num_permutations: many}",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from journeys import fates_of
+from journeys import balanced, fates_of
 
 from made_videos import made, scenes
 from sluice.recipe.load import load
@@ -125,7 +125,7 @@ def test_conversion_keeps_clips_and_what_is_told_of_them(
     assert pq.read_table(place / "clips.parquet").num_rows == 2 * SOURCES
 
 
-def test_by_default_only_what_is_black_or_frozen_falls_and_is_never_encoded(tmp_path: Path) -> None:
+def test_by_default_only_what_is_black_or_frozen_or_a_copy_falls_and_is_never_encoded(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     black = [np.zeros((96, 160, 3), np.uint8)] * 60
@@ -136,9 +136,11 @@ def test_by_default_only_what_is_black_or_frozen_falls_and_is_never_encoded(tmp_
         "black at first": [*black[:30], *scenes([90], seed=2, pan_px=1)],
     }.items():
         (source / f"{name}.mp4").write_bytes(made(pictures, options={"g": "1000", "sc_threshold": "0"}))
+    (source / "the same.mp4").write_bytes((source / "pans.mp4").read_bytes())
     recipe = load("video-split", ["steps.0.split.video_split_shots.trim_s=0"], source=str(source))
     found = run(recipe, output=str(tmp_path / "out"), workers=0, quiet=True)
-    assert found["by_rule"] == {"black": 1, "frozen": 1}
+    assert found["by_rule"] == {"black": 1, "frozen": 1, "same file": 1}
+    assert balanced(found)
     fates = fates_of(tmp_path / "out")
     kept = {row["key"].rpartition("_")[0] for row in fates.values() if row["fate"] == "kept"}
     assert kept == {"pans", "black at first"}

@@ -11,9 +11,10 @@ from sluice.recipe.yaml_text import Dumper
 
 
 class Carry:
-    """Steps as they come: mappers first of all, then the rest, each with the name it had."""
+    """Steps as they come: splitters and mappers first of all, then the rest, each with the name it had."""
 
     def __init__(self) -> None:
+        self._splits: list[dict[str, Any]] = []
         self._mappers: list[dict[str, Any]] = []
         self._steps: list[tuple[str, dict[str, Any]]] = []
         self._settings: dict[str, Any] = {}
@@ -21,20 +22,31 @@ class Carry:
 
     @property
     def has_rules(self) -> bool:
-        """Whether anything but mappers was added so far."""
+        """Whether anything but splitters and mappers was added so far."""
         return bool(self._steps)
+
+    @property
+    def splits(self) -> bool:
+        """Whether samples are split."""
+        return bool(self._splits)
+
+    def split(self, operator: str, settings: Mapping[str, Any]) -> None:
+        """Add a splitter."""
+        self._splits.append({"split": {operator: dict(settings)}})
 
     def map(self, operator: str, settings: Mapping[str, Any]) -> None:
         """Add a mapper."""
         self._mappers.append({"map": {operator: dict(settings)} if settings else operator})
 
-    def measure(self, operator: str, settings: Mapping[str, Any], with_: Mapping[str, Any]) -> str:
+    def measure(
+        self, operator: str, settings: Mapping[str, Any], with_: Mapping[str, Any], column: str = ""
+    ) -> str:
         """Add a measure where it needs settings; the name of its column (a second one with others gets a number)."""
         wanted = {**settings, **({"with": dict(with_)} if with_ else {})}
-        name, number = operator, 1
+        name, number = column or operator, 1
         while name in self._settings and self._settings[name] != wanted:
             number += 1
-            name = f"{operator}_{number}"
+            name = f"{column or operator}_{number}"
         if name not in self._settings:
             self._settings[name] = wanted
             under = {**wanted, "as": name} if name != operator else wanted
@@ -63,7 +75,7 @@ class Carry:
 
     def text(self) -> str:
         """The `steps` of the recipe as YAML."""
-        steps = [*self._mappers, *(step for _, step in self._steps)]
+        steps = [*self._splits, *self._mappers, *(step for _, step in self._steps)]
         return yaml.dump({"steps": steps}, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -83,6 +95,11 @@ def carry_deduplicator(carry: Carry, name: str, settings: dict[str, Any]) -> boo
         carry.add({"dedup": {"by": f"image_{method}", "distance": 0, "name": name}})
         if settings.pop("consider_text", False):
             carry.tell("left", "`consider_text: true` (pictures alone are compared)")
+    elif name in ("video_deduplicator", "video_basic_deduplicator"):
+        carry.add({"dedup": {"by": "video_content_hash", "name": name}})
+        carry.tell("differs", "files are compared here, there only what their video streams hold")
+        if settings.pop("consider_text", False):
+            carry.tell("left", "`consider_text: true` (videos alone are compared)")
     else:
         return False
     _refuse_rest(carry, settings)

@@ -24,17 +24,23 @@ class _Entry(BaseModel):
 
 
 class Translated(_Entry):
-    """A setting of theirs that becomes one of ours, with its default there and how its values translate."""
+    """A setting of theirs that becomes one of ours, with its default there and how its values translate.
+
+    A `single` one is a list there too: one of one value is that, more are left behind.
+    """
 
     to: str
     default: Any = None
     values: dict[Any, Any] = {}
+    single: bool = False
 
 
 class FilterEntry(_Entry):
     """One filter of `data_juicer.yaml`; that file's head explains the keys."""
 
     fields: dict[str, dict[Literal["min", "max"], tuple[str | None, Any]]]
+    operator: str | None = None
+    frames: Literal["all_keyframes", "uniform"] | None = None
     scale: float = 1
     items: Literal["any", "all"] | None = None
     reduce: Literal["avg", "max", "min"] | None = None
@@ -61,11 +67,24 @@ class MapperEntry(_Entry):
     note: str = ""
 
 
+class SplitterEntry(_Entry):
+    """One mapper of `data_juicer.yaml` that cuts videos."""
+
+    operator: str
+    fixed: dict[str, Any] = {}
+    settings: dict[str, Translated] = {}
+    originals: bool = False
+    same: tuple[str, ...] = ()
+    note: str = ""
+
+
 class Catalogue(_Entry):
     """All of `data_juicer.yaml`."""
 
     filters: dict[str, FilterEntry]
     mappers: dict[str, MapperEntry]
+    splitters: dict[str, SplitterEntry]
+    instead: dict[str, str]
     running: frozenset[str]
 
 
@@ -116,12 +135,15 @@ def from_data_juicer(
             raise RecipeError(what, where=f"{file}:{line}", fix="see its settings there") from error
         found.carried += known
         if not known:
-            found.left.append(f"line {line}: `{name}` has no counterpart here")
+            hint = catalogue().instead.get(name)
+            nearest = f": {hint}" if hint else ""
+            found.left.append(f"line {line}: `{name}` has no counterpart here{nearest}")
         found.left += [f"line {line}: `{name}`: {what}" for what in carry.told("left")]
         found.differs += [f"line {line}: `{name}`: {what}" for what in carry.told("differs")]
     read, write = _source(data, document, found), _write(data)
     read |= {"path": source} if source else {}
     write |= {"path": output} if output else {}
+    write |= {"format": "clips"} if carry.splits else {}
     head = _head(file, found)
     found.text = head + _yaml({"source": read}) + "\n" + carry.text() + "\n" + _yaml({"write": write})
     return found
@@ -147,29 +169,30 @@ def _carry(carry: Carry, name: str, settings: dict[str, Any]) -> bool:
     if name in known.mappers:
         _carry_mapper(carry, name, known.mappers[name], settings)
         return True
+    if name in known.splitters:
+        _carry_splitter(carry, known.splitters[name], settings)
+        return True
     plain = name.removeprefix("ray_").removesuffix("_with_uid")
     return carry_deduplicator(carry, plain, settings) or carry_selector(carry, plain, settings, _field_of)
 
 
 def carry_filter(carry: Carry, name: str, entry: FilterEntry, settings: dict[str, Any]) -> None:
     """Add the rule of one filter and, where it has settings, the measure they belong to."""
-    operator = next(iter(entry.fields))
-    ours = dict(entry.fixed)
+    field_name = next(iter(entry.fields))
     for old, new in entry.renamed.items():
         if old in settings:
             settings.setdefault(new, settings.pop(old))
-    for theirs, to in entry.settings.items():
-        value = settings.pop(theirs, to.default)
-        if value is not None:
-            ours[to.to] = to.values.get(value, value)
+    ours = entry.fixed | _translated(carry, entry.settings, settings)
+    if entry.frames is not None:
+        ours |= _frames(entry.frames, settings)
     of_features = {
         feature: {to.to: settings.pop(theirs, to.default) for theirs, to in each.items()}
         for feature, each in entry.features.items()
     }
     if entry.field_key is not None:
         ours["field"] = str(settings.pop(entry.field_key, "")).removeprefix("meta.")
-    names = {operator: carry.measure(operator, ours, of_features)}
-    bounds = _bounds(entry, settings, names)
+    column = carry.measure(entry.operator or field_name, ours, of_features, field_name)
+    bounds = _bounds(entry, settings, {field_name: column})
     if entry.note:
         carry.tell("differs", entry.note)
     for theirs, only in entry.only.items():
@@ -183,6 +206,28 @@ def carry_filter(carry: Carry, name: str, entry: FilterEntry, settings: dict[str
         carry.keep(rule, nulls, name)
     for theirs in settings:
         carry.tell("left", f"the setting `{theirs}` is not known here")
+
+
+def _translated(carry: Carry, known: Mapping[str, Translated], settings: dict[str, Any]) -> dict[str, Any]:
+    """Our settings for theirs, which are taken out."""
+    ours = {}
+    for theirs, to in known.items():
+        value = settings.pop(theirs, to.default)
+        if to.single and isinstance(value, list | tuple):
+            if len(value) > 1:
+                carry.tell("left", f"`{theirs}: {list(value)}` (one number is known here)")
+            value = value[0] if len(value) == 1 else None
+        if value is not None:
+            ours[to.to] = to.values.get(value, value)
+    return ours
+
+
+def _frames(default: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Which frames of a video are looked at."""
+    method, number = settings.pop("frame_sampling_method", default), settings.pop("frame_num", 3)
+    if method not in ("all_keyframes", "uniform"):
+        raise ValueError(f"`frame_sampling_method: {method}`")
+    return {"frames": number} if method == "uniform" else {"keyframes": True}
 
 
 def _bounds(
@@ -270,6 +315,19 @@ def _carry_mapper(carry: Carry, name: str, entry: MapperEntry, settings: dict[st
     if entry.note:
         carry.tell("differs", entry.note)
     for theirs in (s for s in settings if s not in entry.same and s not in entry.settings):
+        carry.tell("left", f"the setting `{theirs}: {settings[theirs]}`")
+
+
+def _carry_splitter(carry: Carry, entry: SplitterEntry, settings: dict[str, Any]) -> None:
+    carry.split(entry.operator, entry.fixed | _translated(carry, entry.settings, settings))
+    carry.tell("differs", "each clip is a sample of its own here, and is written as one")
+    if carry.has_rules:
+        carry.tell("differs", "moved before all rules, which judge clips now")
+    if entry.note:
+        carry.tell("differs", entry.note)
+    if settings.pop("keep_original_sample", entry.originals):
+        carry.tell("left", "`keep_original_sample: true` (only clips go on here)")
+    for theirs in (s for s in settings if s not in entry.same):
         carry.tell("left", f"the setting `{theirs}: {settings[theirs]}`")
 
 
