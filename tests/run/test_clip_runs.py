@@ -17,6 +17,7 @@ from sluice.run import run
 from sluice.run.convert import convert
 
 SOURCES = 5
+SOURCES_NAMES = ("source_video", "source_hash", "source_duration_s")
 PEERS_NAMES = {
     "span_uuid",
     "source_video",
@@ -56,7 +57,7 @@ def test_the_table_says_everything_once(clips: Path) -> None:
     table = pq.read_table(clips / "clips.parquet")
     names = table.column_names
     assert len(names) == len(set(names))
-    again = [n for n in names if n.startswith("source_") and n not in ("source_video", "source_hash")]
+    again = [n for n in names if n.startswith("source_") and n not in SOURCES_NAMES]
     assert again == []
     assert {"clip_start_kind", "clip_end_score", "source_hash", "parent"} <= set(names)
     assert table.column("clip_start_kind").to_pylist() == ["start", "cut"] * SOURCES

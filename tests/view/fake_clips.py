@@ -28,6 +28,8 @@ class FakeClip:
     start_kind: str = "cut"
     end_kind: str = "cut"
     duplicate_of: int | None = None
+    source_duration_s: float | None = None
+    source_hash: str = ""
 
 
 class ClipRun:
@@ -82,8 +84,9 @@ def _row(ordinal: int, clip: FakeClip) -> dict[str, Any]:
     return {
         "ordinal": ordinal, "id": f"{ordinal:032x}", "key": f"{clip.source}_{ordinal:04d}", "size_bytes": 1,
         "items": [{"modality": "video", "name": "mp4"}, {"modality": "text", "name": "caption_000.txt"}],
-        "source_video": clip.source, "source_hash": clip.source, "clip_index": ordinal,
+        "source_video": clip.source, "source_hash": clip.source_hash or clip.source, "clip_index": ordinal,
         "clip_start_s": clip.start_s, "clip_end_s": clip.end_s,
         "clip_start_kind": clip.start_kind, "clip_end_kind": clip.end_kind,
         "sharpness": 10.0 + _margin(clip),
+        **({"source_duration_s": clip.source_duration_s} if clip.source_duration_s else {}),
     }  # fmt: skip

@@ -108,6 +108,23 @@ def test_times_below_a_bar_are_round_and_true(end_s: float, times: list[str]) ->
     assert re.findall(r"<text[^>]*>([^<]*)", drawn) == times
 
 
+def test_a_bar_ends_where_its_source_does() -> None:
+    clip = clips.Clip("a", 0.0, 4.0, "start", "cut", "kept")
+    assert 'width="40.000%"' in str(clips.timeline(clips.Source("a", 1, (clip,), 10.0)))
+    assert 'width="100.000%"' in str(clips.timeline(clips.Source("a", 1, (clip,))))
+    assert 'width="100.000%"' in str(clips.timeline(clips.Source("a", 2, (clip,), 10.0))), "not all are drawn"
+    run = ClipRun([FakeClip("a", 0.0, 4.0, source_duration_s=10.0)])
+    assert [source.duration_s for source in clips.sources(run)] == [10.0]
+    assert "in no clip" in str(clips.section(run, column_types(run)))
+
+
+def test_copies_of_a_source_are_sources_each() -> None:
+    run = ClipRun([FakeClip("a", 0.0, 4.0, source_hash="same"), FakeClip("b", 0.0, 4.0, source_hash="same")])
+    text = str(clips.section(run, column_types(run)))
+    assert "2 clips of 8.0 s in 2 videos" in text
+    assert "Shown:" not in text
+
+
 def test_sources_of_very_many_clips_and_many_sources_are_cut_short() -> None:
     many = [FakeClip("long", float(k), k + 1.0) for k in range(500)]
     run = ClipRun([*many, *(FakeClip(f"s{k}", 0.0, 2.0) for k in range(20))])

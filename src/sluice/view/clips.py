@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sluice.view import bins, chart, number
 from sluice.view.html import Html, element, isolated, join
 from sluice.view.scale import Scale
-from sluice.view.source import RunLike, rows
+from sluice.view.source import RunLike, column_types, rows
 
 COLUMNS = {"source_video", "source_hash", "clip_start_s", "clip_end_s", "clip_start_kind", "clip_end_kind"}
 """The columns by which clips are told from other samples."""
@@ -48,11 +48,21 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source video with its clips in their order; `total` counts those that are not drawn, too."""
+    """A source video with its clips in their order; `total` counts those that are not drawn, too.
+
+    `duration_s` is None where the run does not tell it.
+    """
 
     name: str
     total: int
     clips: tuple[Clip, ...]
+    duration_s: float | None = None
+
+    @property
+    def shown_s(self) -> float:
+        """Up to which second it is drawn: its end, or that of its last clip where more of them are left out."""
+        last_s = max((clip.end_s for clip in self.clips), default=0.0)
+        return max(last_s, self.duration_s or 0.0) if self.total == len(self.clips) else last_s
 
 
 def section(run: RunLike, types: Mapping[str, str]) -> Html | None:
@@ -82,10 +92,11 @@ def section(run: RunLike, types: Mapping[str, str]) -> Html | None:
 def _totals(run: RunLike) -> Mapping[str, float]:
     return rows(
         run,
-        """SELECT count(clip_end_s) AS clips, count(DISTINCT source_hash) AS sources,
+        """SELECT count(clip_end_s) AS clips,
+               count(DISTINCT (source_video, source_hash)) FILTER (clip_end_s IS NOT NULL) AS sources,
                coalesce(sum(clip_end_s - clip_start_s), 0)::DOUBLE AS seconds,
                coalesce(sum(clip_end_s - clip_start_s) FILTER (fate = 'kept'), 0)::DOUBLE AS kept_seconds
-           FROM (SELECT ordinal, source_hash, clip_start_s, clip_end_s FROM samples)
+           FROM (SELECT ordinal, source_video, source_hash, clip_start_s, clip_end_s FROM samples)
            JOIN (SELECT ordinal, fate FROM fates) USING (ordinal)""",
     )[0]
 
@@ -126,10 +137,12 @@ def _lengths(run: RunLike) -> Html:
 
 def sources(run: RunLike, most: int = SOURCES) -> list[Source]:
     """The sources whose clips met the most different ends, those with more clips first."""
+    duration = "source_duration_s" if "source_duration_s" in column_types(run) else "NULL::DOUBLE"
     chosen = rows(
         run,
-        f"""SELECT source_video, source_hash, count(*) AS n
-            FROM (SELECT ordinal, source_video, source_hash FROM samples WHERE clip_end_s IS NOT NULL)
+        f"""SELECT source_video, source_hash, count(*) AS n, max(duration_s) AS duration_s
+            FROM (SELECT ordinal, source_video, source_hash, {duration} AS duration_s
+                  FROM samples WHERE clip_end_s IS NOT NULL)
             JOIN (SELECT ordinal, fate, rule FROM fates) USING (ordinal)
             GROUP BY source_video, source_hash
             ORDER BY count(DISTINCT (fate, rule)) DESC, n DESC, min(ordinal) LIMIT {int(most)}""",
@@ -139,6 +152,7 @@ def sources(run: RunLike, most: int = SOURCES) -> list[Source]:
             each["source_video"] or "",
             each["n"],
             tuple(_clips(run, each["source_video"], each["source_hash"])),
+            each["duration_s"],
         )
         for each in chosen
     ]
@@ -184,22 +198,21 @@ def _legend(shown: Sequence[Source]) -> Html:
 
 
 def _has_gaps(source: Source) -> bool:
-    """Whether some of a source, up to its last clip, lies in none of its clips."""
+    """Whether some of what is drawn of a source lies in none of its clips."""
     reached = 0.0
     for clip in source.clips:
         if clip.start_s > reached + _SEEN_S:
             return True
         reached = max(reached, clip.end_s)
-    return False
+    return source.shown_s > reached + _SEEN_S
 
 
 _SEEN_S = 0.05
 
 
 def timeline(source: Source) -> Html:
-    """A source as a bar from its start to the end of its last clip: where its clips lie, coloured by their fates."""
-    end_s = max((clip.end_s for clip in source.clips), default=0.0) or 1.0
-    scale = Scale(0.0, end_s)
+    """A source as a bar from its start to its end: where its clips lie, coloured by their fates."""
+    scale = Scale(0.0, source.shown_s or 1.0)
     marks = [element("rect", cls="left-out", x="0%", y=0, width="100%", height=_BAR)]
     marks += [_mark(clip, scale) for clip in source.clips]
     head = element("h5", isolated(source.name), element("small", f" {_counts(source)}"))

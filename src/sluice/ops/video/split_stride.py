@@ -17,7 +17,7 @@ from sluice.sample import Sample
 _SAME_S = 1e-6
 
 
-@splitter(version=1, libraries=("av", "xxhash"))
+@splitter(version=2, libraries=("av", "xxhash"))
 def video_split_stride(
     sample: Sample,
     *,
@@ -41,7 +41,8 @@ def video_split_stride(
         longest = max(longest, duration)
         assert video.media is not None
         source = source_hash(video.media)
-        found += [(video, source, clip, {}) for clip in _clips(duration, length_s, min_length_s)]
+        whole = {"source_duration_s": duration}
+        found += [(video, source, clip, whole) for clip in _clips(duration, length_s, min_length_s)]
     if not found:
         raise Declined("no clips", f"{longest:.3f} s are less than {min_length_s} s")
     yield from children(sample, found, videos)
