@@ -32,7 +32,7 @@ def main() -> int:
 
 def _own_videos(folder: Path) -> Path:
     n = make_videos(folder)
-    print(f"Rendered {n} videos in {folder}: shots of moving shapes, hard cuts between them\n")
+    print(f"Rendered {n} videos in {folder}: shots of moving shapes, some black, one still picture\n")
     return folder
 
 
@@ -47,9 +47,9 @@ def _journey(source: str, output: Path) -> int:
     shards = sluice.run.run(load("video-shard", without, source=str(clips), output=str(dataset)))
     (level,) = (each for each in split["levels"] if each["name"] == "parents")
     print(f"\n{level['read']} videos = {level['split']} split + {level['childless']} without a clip")
-    print(
-        f"{split['read']} clips = {split['kept']} kept + {split['dropped']} dropped + {split['failed']} failed"
-    )
+    by = ", ".join(f"{count} {rule}" for rule, count in split["by_rule"].items())
+    dropped = f"{split['dropped']} dropped" + (f" ({by})" if by else "")
+    print(f"{split['read']} clips = {split['kept']} kept + {dropped} + {split['failed']} failed")
     print(f"\n  Report   {write(str(clips))}   (open it in a browser)")
     print(f"  Clips    {clips}/clips   (mp4, metadata in {clips}/metas/v0)")
     print(

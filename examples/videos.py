@@ -1,9 +1,10 @@
-"""Videos that the video demo renders itself: shots of moving shapes with hard cuts between them, and a black one."""
+"""Videos that the video demo renders itself: shots of moving shapes, hard cuts between them, black, a still picture."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 24
 VIDEOS = {"harbour": (4, 3, 5), "market": (3, 6), "night": (4, 1, 4), "short": (1,)}
 """Seconds of each shot, by the video's name."""
+BLACK_S, STILL_S = {"market": 3}, {"night": 4}
+"""Seconds of black at the beginning, and of a picture that stands still at the end, as of credits."""
 
 
 def make_videos(folder: Path) -> int:
@@ -23,20 +26,27 @@ def make_videos(folder: Path) -> int:
         target = folder / f"{name}.mp4"
         if not target.exists():
             rendering = folder / f".{name}.rendering"
-            _encode(rendering, seed, seconds)
+            _encode(rendering, name, seed, seconds)
             rendering.rename(target)
     return len(VIDEOS)
 
 
-def _encode(target: Path, seed: int, seconds: tuple[int, ...]) -> None:
+def _encode(target: Path, name: str, seed: int, seconds: tuple[int, ...]) -> None:
     import av
+
+    black = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
+    still = next(_shot(1000 * seed + 999, 1))
+    shots = [
+        repeat(black, BLACK_S.get(name, 0) * FPS),
+        *(_shot(1000 * seed + number, length * FPS) for number, length in enumerate(seconds)),
+        repeat(still, STILL_S.get(name, 0) * FPS),
+    ]
 
     with av.open(str(target), "w", format="mp4") as out:
         stream: Any = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
-        for number, length in enumerate(seconds):
-            for pixels in _shot(1000 * seed + number, length * FPS):
-                out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        for pixels in chain(*shots):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
         out.mux(stream.encode(None))
 
 

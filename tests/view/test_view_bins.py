@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluice.view.bins import Histogram, Wanted, categories, histograms
@@ -54,6 +54,7 @@ def measured(values: list[Any], *atoms: Atom, fates: list[str] | None = None) ->
     st.one_of(st.none(), st.floats(-100, 1000)),
     st.sampled_from(["<=", ">="]),
 )
+@example([0.0, 0.0, 1.0, 3.0, 5e-324], 1.0, "<=")  # the least that a float can be, on a logarithmic axis
 def test_every_value_is_in_one_bin(values: list[float | None], bound: float | None, op: str) -> None:
     finite = [v for v in values if v is not None and math.isfinite(v)]
     found = measured(values, *([Atom("v x", op, bound, None)] if bound is not None else []))
@@ -131,3 +132,9 @@ def test_words_are_counted_by_value() -> None:
 def test_a_between_draws_two_lines() -> None:
     atoms = [Atom("f", "between", 10.0, None, 245.0)]
     assert cuts(atoms) == [(">=", 10.0), ("<=", 245.0)]
+
+
+def test_shares_that_are_all_0_or_1_are_not_binned_as_whole_numbers() -> None:
+    found = measured([0.0, 0.0, 1.0], Atom("v x", "<=", 0.9, None))
+    assert found is not None
+    assert found.bins[-1].high < 1.1

@@ -177,7 +177,7 @@ def _write(
             keeper.serving if keeper else None,
         )
         with (
-            Progress(len(packing.ordinals), unit="samples", quiet=quiet) as progress,
+            Progress(len(packing.ordinals), label="write", quiet=quiet) as progress,
             closing(engine.run(job, tasks)) as results,
         ):
             for done in results:

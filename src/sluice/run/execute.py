@@ -201,7 +201,7 @@ def _measured(
     total = _expected(tasks, prepared.known.splits)
     seen, failed = 0, 0
     with (
-        Progress(total, unit="samples", quiet=options.quiet) as progress,
+        Progress(total, label="measure", quiet=options.quiet) as progress,
         closing(engine.run(job, tasks)) as results,
     ):
         for done in results:

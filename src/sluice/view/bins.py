@@ -17,6 +17,8 @@ HEAVY_TAIL, SQUEEZED = 12.0, 40.0
 the highest value is `SQUEEZED` times a cut, so that on a linear axis one side of the cut had no room."""
 DRAWN = 200_000
 """About how many samples the quantiles are taken from."""
+LEAST = 1e-300
+"""Where a logarithmic axis begins at the least: a bin below it still has an edge that is no 0."""
 MANY_ZEROS = 0.3
 """The share of values that are exactly 0 from which they get a bar of their own."""
 
@@ -202,7 +204,7 @@ def _axis(extent: _Extent, lines: Sequence[tuple[str, float]]) -> _Axis:
     scale = Scale(low, high if high > low else low + 1, log)
     a, b = scale.forward(scale.low), scale.forward(scale.high)
     step = (b - a) / BINS
-    if extent.whole and not log:
+    if extent.whole and not log and all(float(bound).is_integer() for bound in bounds):
         step = max(1.0, float(math.ceil(step)))
     anchor = scale.forward(bounds[0]) if bounds else a
     a = anchor - math.ceil((anchor - a) / step - 1e-9) * step
@@ -225,7 +227,7 @@ def _is_heavy(extent: _Extent, bounds: list[float]) -> bool:
 def _log_ends(extent: _Extent, bounds: list[float]) -> tuple[float, float]:
     """The range of the positive values; a few very small ones may not stretch the axis over many decades."""
     floor = min([b for b in (extent.median, *bounds) if b > 0], default=extent.high) / 1000
-    return max(extent.positive_low or floor, floor), extent.high
+    return max(extent.positive_low or floor, floor, LEAST), extent.high
 
 
 def _linear_ends(extent: _Extent) -> tuple[float, float]:
