@@ -159,6 +159,22 @@ def picked(run: Path, *places: int) -> Pool:
     return Pool("some", ids.take(pa.array(places, pa.int64())), {"run": str(run)})
 
 
+def test_a_digest_tells_pools_apart_by_what_is_trained_on() -> None:
+    ids = pa.array(["a", "b", "c"])
+    pool = Pool("one", ids, {"run": "here", "seed": 1})
+    assert pool.digest == Pool("other", ids, {"run": "here", "seed": 2}).digest
+    assert pool.digest == Pool("one", pa.array(["x", "a", "b", "c"]).slice(1), pool.origin).digest
+    others = [
+        ids[:2],
+        ids.take(pa.array([1, 0, 2])),
+        pa.array(["a", "b", "c", "c"]),
+        pa.array(["ab", "c"]),
+        ids[:0],
+    ]
+    digests = {pool.digest, *(Pool("one", each, pool.origin).digest for each in others)}
+    assert len(digests | {Pool("one", ids, {"run": "there"}).digest}) == len(others) + 2
+
+
 def test_webdataset_has_each_sample_as_often_as_the_pool(measured: Path, tmp_path: Path) -> None:
     found = export(picked(measured, 3, 5, 3, 3), tmp_path / "e", "webdataset")
     assert (found.samples, found.failed, found.shards) == (4, {}, 1)

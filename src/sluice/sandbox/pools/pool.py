@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
@@ -17,6 +18,7 @@ from sluice.errors import StorageError
 from sluice.storage import Location
 
 _ORIGIN = b"sluice.pool"
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +43,13 @@ class Pool:
 
         Neither the name nor how the pool was drawn counts.
         """
-        about = [str(self.origin.get("run") or ""), *self.ids.to_pylist()]
-        return xxhash.xxh3_128_hexdigest("\n".join(about).encode())
+        found = xxhash.xxh3_128(str(self.origin.get("run") or "").encode())
+        for start in range(0, len(self.ids), _AT_ONCE):
+            some = self.ids.slice(start, _AT_ONCE).cast(pa.string())
+            lines = pa.ListArray.from_arrays(pa.array([0, len(some)], pa.int32()), some)
+            found.update(b"\n")
+            found.update(pc.binary_join(lines, "\n")[0].as_buffer())
+        return found.hexdigest()
 
     def write(self, file: Path) -> None:
         """Keep it in a Parquet file with one column, `id`; whole or not at all."""
