@@ -22,6 +22,7 @@ from sluice.sample import Media
 from sluice.storage import Location, locate
 
 _SOURCES_HELD = 4  # whole tracks of so many sources; clips of one source come one after another
+_CROPS_HELD = 16  # tracks of so many cropped clips; operators look at one after another, or at some at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,8 @@ class Span:
     """A track over a part of its source: one row at each of `times_s` (seconds of the source, ascending).
 
     `start_s` and `end_s` are the ends of the part (`end_s` exclusive); `span["mean"]` are the values of one of the
-    track's fields (a null number is NaN). `info` is what is known of the source, `source_hash` its xxh3-128 in
-    hexadecimal.
+    track's fields (a null number is NaN). `info` is what is known of the source, with `width_px` and `height_px` of
+    what the view shows; `source_hash` is its xxh3-128 in hexadecimal.
     """
 
     info: VideoInfo
@@ -96,6 +97,7 @@ class _State:
     store: Location | None = None
     together: tuple[Instance, ...] = ()
     sources: OrderedDict[str, _Source | SampleError] = field(default_factory=OrderedDict)
+    crops: OrderedDict[Media, dict[str, pa.Table | Exception]] = field(default_factory=OrderedDict)
     decoded: Decoded = field(default_factory=Decoded)
 
 
@@ -110,6 +112,7 @@ def use(store: Location | None, together: Iterable[Instance] = ()) -> None:
     _state.store = store / "tracks" if store is not None else None
     _state.together = tuple({each.fingerprint: each for each in together}.values())
     _state.sources.clear()
+    _state.crops.clear()
 
 
 def decoded() -> Decoded:
@@ -120,16 +123,21 @@ def decoded() -> Decoded:
 def span(instance: Instance, media: Media) -> Span:
     """A track over a view of a video, from memory, from the store, or measured now with all that go with it.
 
-    Raises UnreadableError where the video cannot be decoded, and what the track itself raised.
+    Of a cropped view: of what the crop shows, from another decode of the view's span, which is not stored. Raises
+    UnreadableError where the video cannot be decoded, and what the track itself raised.
     """
     source = _known(media)
-    table = source.tracks.get(instance.fingerprint)
-    if table is None:
-        _measure(source, media, instance)
+    width, height = source.info.shown_size(media.crop)
+    info = replace(source.info, width_px=width, height_px=height)
+    if media.crop is not None and instance.spec.sees != "audio":
+        table = _of_crop(media, info, instance)
+    else:
+        if instance.fingerprint not in source.tracks:
+            _measure(source, media, instance)
         table = source.tracks[instance.fingerprint]
     if isinstance(table, Exception):
         raise table
-    whole = Span(source.info, source.hash, 0.0, source.info.duration_s, *_arrays(table))
+    whole = Span(info, source.hash, 0.0, info.duration_s, *_arrays(table))
     return whole.within(media.start_s, media.end_s)
 
 
@@ -207,6 +215,31 @@ def _measure(source: _Source, media: Media, asked: Instance) -> None:
     for mark, table in made.items():
         if _state.store is not None and not isinstance(table, Exception):
             _write(_place(_state.store, source.hash, mark), _parquet(table))
+
+
+def _of_crop(media: Media, info: VideoInfo, asked: Instance) -> pa.Table | Exception:
+    """A track of what a crop shows, along the view's span: another picture, of which the source's tracks say nothing.
+
+    One decode measures all that go with it. Networks only where they are asked for: splitters have seen the whole.
+    """
+    held = _state.crops.setdefault(media, {})
+    _state.crops.move_to_end(media)
+    while len(_state.crops) > _CROPS_HELD:
+        _state.crops.popitem(last=False)
+    if asked.fingerprint not in held:
+        cheap = (each for each in _state.together if not hasattr(each.spec.target, "open"))
+        wanted = {each.fingerprint: each for each in (asked, *cheap) if each.spec.sees != "audio"}
+        # As far back as the grid's longest step, so that frames are those that the whole source's tracks have.
+        early = max(
+            (1 / each.settings["fps"] for each in wanted.values() if each.spec.sees == "grid"), default=0
+        )
+        start = None if media.start_s is None else max(0.0, media.start_s - early)
+        made, frames = record(replace(media, start_s=start), info, list(wanted.values()))
+        held |= made
+        _state.decoded.frames += frames
+        end = info.duration_s if media.end_s is None else media.end_s
+        _state.decoded.seconds += end - (start or 0.0)
+    return held[asked.fingerprint]
 
 
 def _place(store: Location, content: str, mark: str) -> Location:

@@ -72,7 +72,7 @@ def test_a_clip_has_its_span_and_crop_and_its_sources_streams() -> None:
     clip = Media(data=turned_with_sound(), start_s=0.5, end_s=1.5, crop=(8, 20, 64, 128))
     found, notes = measured(clip)
     assert found["video_duration_s"] == 1.0
-    assert (found["video_width_px"], found["video_height_px"], found["video_aspect_ratio"]) == (64, 128, 0.5)
+    assert (found["video_width_px"], found["video_height_px"], found["video_aspect_ratio"]) == (64, 256, 0.25)
     assert found["video_fps"] == 25.0
     assert found["video_frame_count"] is None
     assert [(note.kind, note.reason) for note in notes] == [("declined", "frame count unknown")]

@@ -81,9 +81,13 @@ def test_later_blocks_lie_over_earlier_ones_and_sizes_have_their_order() -> None
         MOTION_VECTOR,
     )
     # cells of 8 px: three of the first block, one of them overlaid; four of the second, two overlaid
-    found = speeds(vectors, 32, 32)
+    found = speeds(vectors, 32, 32, (0, 0, 32, 32))
     total = (3 * 8 + 2 * 2 + 2 * 6) * 64
     assert found.mean == pytest.approx(total / (32 * 32) / 64)
+    part = speeds(
+        vectors, 32, 32, (12, 8, 16, 8)
+    )  # half a cell of the second, one of the last, half a still one
+    assert part.mean == pytest.approx((4 * 2 + 8 * 6) / 16 / (16 + 8))
 
 
 @pytest.mark.parametrize("codec", ["libx265", "libvpx-vp9"])

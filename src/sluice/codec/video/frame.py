@@ -159,6 +159,14 @@ class Frame:
         return self._look.orientation
 
     @property
+    def stored_crop(self) -> Crop:
+        """Left, top, width and height of the part of the stored picture that is shown."""
+        width, height = self._image.width, self._image.height
+        if self._look.crop is None:
+            return 0, 0, width, height
+        return self._look.orientation.stored_crop(self._look.crop, width, height)
+
+    @property
     def luma(self) -> Pixels:
         """Luma [H, W] from 0 (black) to 255 (white), turned and cropped; pixels may not be square.
 
@@ -226,9 +234,7 @@ class Frame:
     def _cropped(self, stored: NDArray[Any]) -> NDArray[Any]:
         if self._look.crop is None:
             return stored
-        x, y, w, h = self._look.orientation.stored_crop(
-            self._look.crop, self._image.width, self._image.height
-        )
+        x, y, w, h = self.stored_crop
         return stored[y : y + h, x : x + w]
 
     def _is_full(self, layout: _LumaLayout) -> bool:

@@ -10,7 +10,7 @@ from sluice.codec.limits import current_limits
 from sluice.codec.video.container import Source, located, opened, seconds
 from sluice.codec.video.reader import Reader, sample_aspect_ratio
 from sluice.errors import UnreadableError
-from sluice.sample.media import Media
+from sluice.sample.media import Crop, Media
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -59,6 +59,21 @@ class VideoInfo:
     is_hdr: bool
     has_audio: bool
     audio: AudioInfo | None
+
+    @property
+    def turned_size(self) -> tuple[int, int]:
+        """Width and height of the picture that crops lie in: turned, its pixels not made square."""
+        size = self.stored_width_px, self.stored_height_px
+        return size[::-1] if self.rotation_deg in (90, 270) else size
+
+    def shown_size(self, crop: Crop | None) -> tuple[int, int]:
+        """Width and height of what a view shows: turned, cropped, of square pixels."""
+        if crop is None:
+            return self.width_px, self.height_px
+        wide, high = crop[2:]
+        if self.rotation_deg in (90, 270):
+            return wide, max(1, round(high * self.sample_aspect_ratio))
+        return max(1, round(wide * self.sample_aspect_ratio)), high
 
 
 @dataclass(frozen=True, slots=True)

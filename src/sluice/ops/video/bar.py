@@ -21,15 +21,18 @@ def video_bar(video_bars: Span) -> Bar:
     """Height of the bars above and below and width of those beside the picture, in pixels as displayed; 0 without.
 
     Bars are what is dark all along the clip: of the frames two a second that are not dark throughout, the tenth
-    percentile of what `video_bars` finds at each edge. Of the source's whole picture, crops not looked at;
-    `video_crop_bars` cuts them off. Declined with `all dark` where every frame is, with `no frames` for clips shorter
-    than the grid.
+    percentile of what `video_bars` finds at each edge. `video_crop_bars` cuts them off, after which there are none.
+    Declined with `all dark` where every frame is, with `no frames` for clips shorter than the grid.
     """
-    if not len(video_bars):
-        raise Declined("no frames", f"{video_bars.duration_s:.3f} s hold no frame that was measured")
-    width, height = video_bars.info.width_px, video_bars.info.height_px
+    return bar_of(video_bars, video_bars.info.width_px, video_bars.info.height_px)
+
+
+def bar_of(bars: Span, width: int, height: int) -> Bar:
+    """The bars of a clip whose pictures are so large. Declined as `video_bar`."""
+    if not len(bars):
+        raise Declined("no frames", f"{bars.duration_s:.3f} s hold no frame that was measured")
     found = [
-        constant(video_bars, side, length)
+        constant(bars, side, length)
         for side, length in (("top", height), ("right", width), ("bottom", height), ("left", width))
     ]
     known = [bar for bar in found if bar is not None]

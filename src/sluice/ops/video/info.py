@@ -44,7 +44,7 @@ def video_info(media: Media | None) -> ClipInfo:
     if media is None:
         raise UnreadableError("no bytes", "the item has no media")
     source = _source(media)
-    width, height = (source.width_px, source.height_px) if media.crop is None else media.crop[2:]
+    width, height = source.shown_size(media.crop)
     if media.start_s is None and media.end_s is None:
         return ClipInfo(width, height, source.duration_s, source.fps, source.frame_count, source)
     end = source.duration_s if media.end_s is None else min(media.end_s, source.duration_s)

@@ -43,10 +43,11 @@ def video_motion_vector(
 ) -> Motion:
     """Mean magnitude of the codec's motion vectors over the clip, two frames a second, and that of its stillest patch.
 
-    Magnitudes are in shares of height + width of the source's stored picture, crops not looked at, as Cosmos-Curate's
-    motion filter has them; so are the bounds. Frames without vectors (key frames) are left out. `patch_min` is the
-    least over patches of 256 pixels of the mean over frames: a patch is its area's mean or, with `sampling: point`,
-    the value at its centre, as the peer samples it; null where the shorter side has less than 256 pixels.
+    Magnitudes are in shares of height + width of the stored picture, or of the crop of it that is shown, as
+    Cosmos-Curate's motion filter has them; so are the bounds. Frames without vectors (key frames) are left out.
+    `patch_min` is the least over patches of 256 pixels of the mean over frames: a patch is its area's mean or, with
+    `sampling: point`, the value at its centre, as the peer samples it; null where the shorter side has less than 256
+    pixels.
 
     `first_half: true` looks at what the peer looks at: every n-th frame from the clip's start, n being the frame rate
     over 2, until half of the clip's (whole) seconds are seen, ten frames at least; it decodes the clip once more.
@@ -63,7 +64,7 @@ def video_motion_vector(
         means, patches = list(video_motion_vectors["mean"]), list(video_motion_vectors[sampling])
     if not means:
         raise Declined("no frames", "no frame that was looked at has motion vectors")
-    small = min(video_info.source.stored_width_px, video_info.source.stored_height_px) < PATCH_PX
+    small = min(media.crop[2:] if media.crop else video_info.source.turned_size) < PATCH_PX
     return Motion(float(np.mean(means)), None if small else _least(patches))
 
 
@@ -77,7 +78,7 @@ def _of_first_half(media: Media, info: ClipInfo) -> Iterator[Speeds]:
     for frame in decode(media, motion_vectors=True):
         vectors: Any = frame.motion_vectors if frame.index % step == 0 else ()
         if len(vectors):
-            yield speeds(vectors, frame.image.width, frame.image.height)
+            yield speeds(vectors, frame.image.width, frame.image.height, frame.stored_crop)
             left -= 1
         if not left:
             return

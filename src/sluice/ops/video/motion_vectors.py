@@ -11,6 +11,7 @@ from pydantic import Field as Setting
 
 from sluice.codec.video import MotionVectors
 from sluice.operator import Field, track
+from sluice.sample.media import Crop
 
 Sampling = Literal["area", "point"]
 PATCH_PX = 256
@@ -29,10 +30,11 @@ class Speeds(NamedTuple):
 
 @track(version=1, sees="grid", motion_vectors=True, libraries=("opencv-python-headless", "numpy"))
 class video_motion_vectors:  # noqa: N801 - an operator's name is its class's
-    """The codec's motion vectors of `fps` frames a second, as magnitudes over the height + width of the stored picture.
+    """The codec's motion vectors of `fps` frames a second, as magnitudes over the height + width of what is shown.
 
     Blocks of 8 x 8, 16 x 16, 16 x 8 and 8 x 16 pixels are painted in this order where they lie in the frame, later
-    ones over earlier ones; what no block covers does not move (NVIDIA's Cosmos-Curate). `mean`: over all pixels.
+    ones over earlier ones; what no block covers does not move (NVIDIA's Cosmos-Curate). Of a crop the part inside it
+    counts, in pixels of the stored picture, not turned and not made square. `mean`: over all pixels.
     `area` and `point`: for each patch of 256 pixels its mean, and the value at its centre as Cosmos-Curate samples it;
     float32, by rows. No row for frames without vectors (key frames), and none for codecs that give none.
     """
@@ -47,13 +49,16 @@ class video_motion_vectors:  # noqa: N801 - an operator's name is its class's
         vectors = frame.motion_vectors
         if vectors is None or not len(vectors):
             return None
-        return speeds(vectors, frame.image.width, frame.image.height)
+        return speeds(vectors, frame.image.width, frame.image.height, frame.stored_crop)
 
 
-def speeds(vectors: MotionVectors, width: int, height: int) -> Speeds:
-    """What one frame of a stored size comes to."""
-    cells = _painted(vectors, width, height) / np.float32(width + height)
-    mean = (cells * np.outer(_sides(height), _sides(width))).sum() / (width * height)
+def speeds(vectors: MotionVectors, width: int, height: int, crop: Crop) -> Speeds:
+    """What one frame of a stored size comes to, inside a crop of it (left, top, width, height)."""
+    left, top, wide, high = crop
+    columns, rows = _sides(left, wide), _sides(top, high)
+    cells = _painted(vectors, width, height) / np.float32(wide + high)
+    cells = cells[top // _CELL_PX :, left // _CELL_PX :][: len(rows), : len(columns)]
+    mean = (cells * np.outer(rows, columns)).sum() / (wide * high)
     return Speeds(
         float(mean), *(_patches(cells, way).tobytes() for way in (cv2.INTER_AREA, cv2.INTER_LINEAR))
     )
@@ -74,9 +79,11 @@ def _painted(vectors: MotionVectors, width: int, height: int) -> NDArray[np.floa
     return cells
 
 
-def _sides(length: int) -> NDArray[np.float64]:
-    """Pixels of each cell along a side: the last one may be cut."""
-    return np.diff(np.minimum(np.arange(0, length + _CELL_PX, _CELL_PX), length)).astype(np.float64)
+def _sides(start: int, length: int) -> NDArray[np.float64]:
+    """Pixels of each cell along a side that lie between two edges: the first and the last one may be cut."""
+    first = start // _CELL_PX * _CELL_PX
+    edges = np.arange(first, start + length + _CELL_PX, _CELL_PX).clip(start, start + length)
+    return np.diff(edges).astype(np.float64)
 
 
 def _patches(cells: NDArray[np.float32], way: int) -> NDArray[np.float32]:
