@@ -83,9 +83,9 @@ def execute(prepared: Prepared, engine: Engine, options: Options) -> dict[str, A
     _claim(prepared, options)
     table, fates = _measure_and_decide(prepared, engine, options, clock)
     fail_without_partition(table, fates, prepared.recipe.write)
-    fail_twins(table, fates, prepared.writer)
     parents = _parents(prepared)
     _judge_failures(prepared, fates, parents, options)
+    fail_twins(table, fates, prepared.writer)  # not judged: that a source has copies is no trouble with it
     started = perf_counter()
     delivery = deliver(prepared, engine, table, fates, options.quiet)
     clock.peak_rss_mb = max(clock.peak_rss_mb, delivery.peak_rss_mb)
