@@ -30,7 +30,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "one group": {"options": {"g": "1000", "sc_threshold": "0"}},
     "all key frames": {"options": {"g": "1"}},
     "annex b": {"container": "mpegts", "options": {"sc_threshold": "0"}},
-    "matroska": {"container": "matroska"},
+    "matroska": {"container": "matroska", "options": {"sc_threshold": "0"}},
     "hevc": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=12:open-gop=0:bframes=2"}},
     "hevc, open groups": {
         "codec": "libx265",
@@ -95,7 +95,7 @@ def test_a_clip_holds_the_frames_of_its_span(kind: str, mode: str, tmp_path: Pat
             assert (clip.mode_used, clip.fallback_reason) == ("smart", None)
 
 
-@pytest.mark.parametrize("kind", ["b-frames", "annex b", "hevc", "variable rate"])
+@pytest.mark.parametrize("kind", ["b-frames", "annex b", "matroska", "hevc", "variable rate"])
 def test_a_copy_begins_with_a_key_frame_and_tells_its_true_span(kind: str, tmp_path: Path) -> None:
     times, media = times_of(kind), source_of(kind)
     for (start, end), clip in zip(SPANS, cut(media, SPANS, tmp_path, "copy"), strict=True):

@@ -23,6 +23,7 @@ _LAG_S = (
     2.0  # containers interleave sound within about a second of the pictures; after this nothing more comes
 )
 _HELD_BYTES = 64 << 20  # packets held back undecoded, at most
+_UNDATED = 64  # packets read ahead to learn when the first pictures are decoded: H.264 reorders 16 at most
 
 
 class Passage:
@@ -43,7 +44,7 @@ class Passage:
         context = self.video.codec_context
         context.thread_count, context.thread_type = decoder_threads(), "AUTO"
         self._streams = [s for s in (self.video, self.audio) if s is not None]
-        self._demux = self.container.demux(*self._streams)
+        self._demux = self._dated(self.container.demux(*self._streams))
         self._ahead: deque[Packet] = deque()
         self._seen: dict[int, int] = {}
         self._kept: deque[Packet] = deque()
@@ -78,9 +79,31 @@ class Passage:
             return self._ahead.popleft()
         with located():
             for packet in self._demux:
-                if packet.size and self._fresh(packet):
+                if self._fresh(packet):
                     return self._timed(packet)
         return None
+
+    def _dated(self, packets: Iterator[Packet]) -> Iterator[Packet]:
+        """The packets, pictures with the time of their decoding.
+
+        Matroska does not tell it, and FFmpeg not of the first pictures that it reads, before it has seen how they are
+        reordered: they are decoded a tick apart, before the first whose time it tells.
+        """
+        early: list[Packet] = []
+        for packet in packets:
+            if not packet.size:
+                continue
+            early.append(packet)
+            is_picture = packet.stream_index == self.video.index
+            undated = [p for p in early if p.stream_index == self.video.index and p.dts is None]
+            if undated and not (is_picture and packet.dts is not None) and len(early) < _UNDATED:
+                continue
+            if packet.dts is not None:
+                for ticks, one in enumerate(reversed(undated), 1):
+                    one.dts = packet.dts - ticks
+            yield from early
+            early = []
+        yield from early
 
     def _timed(self, packet: Packet) -> Packet:
         """Where the container has no times of presentation, what it has is one only if nothing is reordered."""
@@ -126,7 +149,7 @@ class Passage:
         self._seen, self._skip, self._overlaps = dict(passed), dict(passed), False
         with located():
             self.container.seek(target, stream=self.video, backward=True)
-        self._demux = self.container.demux(*self._streams)
+        self._demux = self._dated(self.container.demux(*self._streams))
 
     def _lands_before(self, start_pts: int) -> bool:
         """Whether nothing is lost by going on here: we have been here before, or a key frame at or before comes.
