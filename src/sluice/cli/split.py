@@ -41,7 +41,13 @@ _MODES = ("transcode", "smart", "copy")
 @click.option("--mode", type=click.Choice(_MODES), help="How clips are written (default: transcode).")
 @click.option("--crf", type=float, metavar="Q", help="Constant quality of the encoder (default: 20).")
 @click.option("--preset", metavar="NAME", help="Preset of the encoder (default: veryfast).")
-@click.option("--keep", "rules", multiple=True, metavar="RULE", help="Keep clips that pass; may be repeated.")
+@click.option(
+    "--keep",
+    "rules",
+    multiple=True,
+    metavar="RULE",
+    help="One more rule: drop clips that fail it; may be repeated.",
+)
 @click.option("--keep-dropped", is_flag=True, help="Write those that rules drop too, to filtered_clips/.")
 @click.option("--audio", type=click.Choice(["copy", "aac", "drop"]), help="What becomes of the sound.")
 @run_options("DST", "videos")
