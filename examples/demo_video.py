@@ -47,7 +47,7 @@ def _journey(source: str, output: Path) -> int:
     shards = sluice.run.run(load("video-shard", without, source=str(clips), output=str(dataset)))
     (level,) = (each for each in split["levels"] if each["name"] == "parents")
     print(f"\n{level['read']} videos = {level['split']} split + {level['childless']} without a clip")
-    by = ", ".join(f"{count} {rule}" for rule, count in split["by_rule"].items())
+    by = ", ".join(f"{count} {rule}" for rule, count in split["by_rule"].items() if count)
     dropped = f"{split['dropped']} dropped" + (f" ({by})" if by else "")
     print(f"{split['read']} clips = {split['kept']} kept + {dropped} + {split['failed']} failed")
     print(f"\n  Report   {write(str(clips))}   (open it in a browser)")
