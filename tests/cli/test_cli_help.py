@@ -53,7 +53,7 @@ def video_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, str(script), "--output", str(output)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "4 videos = 3 split + 1 without a clip" in ran.stdout
-    assert "9 clips = 7 kept + 2 dropped (1 black, 1 frozen, 0 same file)" in ran.stdout
+    assert "9 clips = 7 kept + 2 dropped (1 black, 1 frozen)" in ran.stdout
     shutil.rmtree(output / "dataset")
     return output
 
