@@ -9,6 +9,10 @@ from commands import sluice
 
 import tiny_models
 from clip_trees import TEXTS, add_clip, metadata, rendered, window
+from sluice.readers import open_reader
+from sluice.storage import Location
+
+pytest_plugins = ["servers"]
 
 
 @pytest.fixture
@@ -40,6 +44,32 @@ def test_it_is_the_ready_recipe(tree: Path, tmp_path: Path) -> None:
     assert tars(tmp_path / "a") == tars(tmp_path / "b")
     assert len(tars(tmp_path / "a")) == 3
     assert sluice("verify", "a", cwd=tmp_path).code == 0
+
+
+def test_it_reads_a_bucket_and_writes_to_one(s3: str, tree: Path, tmp_path: Path) -> None:
+    for path in tree.rglob("*.*"):
+        Location(f"{s3}/tree/{path.relative_to(tree).as_posix()}").upload(path)
+    how = ("--text-encoder", "none", "--keep-low", "--workers", "0", "--json")
+    found = []
+    for place in (str(tmp_path), s3):
+        paths = ("--input-clip-path", f"{place}/tree", "--output-dataset-path", f"{place}/out")
+        done = sluice("shard", *paths, *how, cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert (done.document["kept"], done.document["failed"]) == (2, 0)
+        found.append(
+            {e.path: (Location(f"{place}/out") / e.path).read() for e in Location(f"{place}/out").list()}
+        )
+    local, remote = ({p: d for p, d in files.items() if p.endswith(".tar")} for files in found)
+    assert local == remote
+    assert len(remote) == 4
+    assert f"{s3}/out/v0/".encode() in found[1]["v0/wdinfo_list.csv"]
+    done = sluice("verify", f"{s3}/out", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    reader = open_reader(f"{s3}/out")
+    read = {s.key: s.of("video")[0][1].media for part in reader.slices() for s in reader.read(part)}
+    assert {key: media.read() for key, media in read.items() if media} == {
+        key: (tree / f"clips/{key}.mp4").read_bytes() for key in "ab"
+    }
 
 
 def test_its_options_are_the_recipes_settings(tree: Path, tmp_path: Path) -> None:

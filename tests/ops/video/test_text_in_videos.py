@@ -128,6 +128,17 @@ def test_the_detector_finds_what_was_drawn() -> None:
     }
 
 
+def test_text_of_the_same_frames_is_detected_once_whoever_asks() -> None:
+    known = registry()
+
+    def detections(**ocr: Any) -> int:
+        asked = [*(known.bind(name) for name in NAMES), known.bind("video_ocr_area_ratio", ocr)]
+        return Program(asked).step_names.count("text_boxes")
+
+    assert detections(fps=2) == 1
+    assert detections() == 2, "its own three frames"
+
+
 def test_three_frames_and_their_text() -> None:
     found = measured(titled("subtitle"), "video_ocr_area_ratio", "video_overlay_text_ratio")
     assert found["video_ocr_area_ratio"] == pytest.approx(found["video_overlay_text_ratio"], rel=0.1)

@@ -15,6 +15,7 @@ def video_ocr_area_ratio(
     """The mean `image_text_area_ratio` of three frames of a clip, its first, its middle and its last.
 
     As Data-Juicer's `video_ocr_area_ratio_filter`, which however adds areas up where boxes overlap and so may go beyond
-    1; here the area of their union counts. Set the detector by `with: {text_boxes: {…}}`.
+    1; here the area of their union counts. Set the detector by `with: {text_boxes: {…}}`. With `fps: 2` it looks at the
+    frames of `video_text_boxes`, so that one detection serves it and the operators on overlaid text.
     """
     return float(reduced(image_text_area_ratio))
