@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import islice
@@ -103,15 +104,15 @@ def cut(source: Path, spans: Sequence[tuple[float, float]], folder: Path, mode: 
     from sluice.sample import Media
 
     media = Media(str(source), 0, source.stat().st_size)
-    results = []
+    results: list[Any] = []
     for result in cut_clips(media, [ClipSpan(*s) for s in spans], ClipSettings(mode), folder=folder):  # type: ignore[arg-type]
         assert isinstance(result, ClipFile), result
-        assert result.path is not None
-        with (folder / f"taken-{result.path.name}").open("wb") as taken:
+        with (folder / f"{len(results)}.mp4").open("wb") as taken:
             for chunk in result.chunks():
                 taken.write(chunk)
-        result.path.unlink()
-        results.append(result)
+        if result.path is not None:
+            result.path.unlink()
+        results.append(replace(result, media=Media()))
     return results
 
 
@@ -135,18 +136,70 @@ def bare_transcode(source: Path, spans: Sequence[tuple[float, float]], folder: P
 
 
 def bare_copy(source: Path, spans: Sequence[tuple[float, float]], folder: Path) -> None:
-    """Demux once, mux each span's packets into a file with its index in front."""
+    """Demux once, mux each span's packets, sound too, into a file of its own with its index in front; nothing else.
+
+    Its spans follow each other and begin at key frames, so that a new file begins with the first key frame at or after
+    a span's end. Times are moved so that each file begins at 0: it has the packets of our clip, with their times.
+    Nothing is checked, nothing is held back, and no source is thought of but this one.
+    """
     import av
 
+    ends = iter(end for _, end in spans)
     with av.open(str(source)) as given:
-        stream = given.streams.video[0]
-        packets = (p for p in given.demux(stream) if p.size)
-        for number, (start, end) in enumerate(spans):
-            with av.open(str(folder / f"bare{number}.mp4"), "w", options={"movflags": "faststart"}) as made:
-                to = made.add_stream_from_template(stream)
-                for packet in islice(packets, round((end - start) * FPS)):
-                    packet.stream = to
-                    made.mux(packet)
+        video = given.streams.video[0]
+        streams = [video, *given.streams.audio[:1]]
+        made: Any = None
+        end, number, tracks = 0, 0, {}
+        for packet in given.demux(*streams):
+            if not packet.size:
+                continue
+            if packet.stream_index == video.index and packet.is_keyframe and packet.pts >= end:
+                if made is not None:
+                    made.close()
+                made = av.open(str(folder / f"{number}.mp4"), "w", options={"movflags": "faststart"})
+                start, number = packet.pts * video.time_base, number + 1
+                end = round(next(ends) / video.time_base)
+                tracks = {
+                    s.index: (made.add_stream_from_template(s), round(start / s.time_base)) for s in streams
+                }
+            track, origin = tracks[packet.stream_index]
+            packet.pts, packet.dts, packet.stream = packet.pts - origin, packet.dts - origin, track
+            made.mux(packet)
+        made.close()
+
+
+def packets_of(file: Path) -> list[tuple[Any, ...]]:
+    """The pictures of a clip as they are coded, and their times."""
+    import av
+
+    with av.open(str(file)) as clip:
+        return [(p.pts, p.dts, bytes(p)) for p in clip.demux(video=0) if p.size]
+
+
+def with_sound(source: Path, out: Path) -> Path:
+    """The same with a tone: AAC, 48 kHz, two channels."""
+    import av
+    import numpy as np
+
+    with av.open(str(source)) as given, av.open(str(out), "w") as made:
+        video = given.streams.video[0]
+        pictures = made.add_stream_from_template(video)
+        sound: Any = made.add_stream("aac", rate=48_000, layout="stereo")
+        given_s = 0.0
+        for packet in given.demux(video):
+            if not packet.size:
+                continue
+            while given_s * video.time_base.denominator <= packet.dts * video.time_base.numerator:
+                times = given_s + np.arange(1024, dtype=np.float32) / 48_000
+                tone = np.tile(0.1 * np.sin(2764.6 * times), (2, 1)).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(tone, "fltp", "stereo")
+                frame.sample_rate, frame.pts = 48_000, round(given_s * 48_000)
+                made.mux(sound.encode(frame))
+                given_s += 1024 / 48_000
+            packet.stream = pictures
+            made.mux(packet)
+        made.mux(sound.encode())
+    return out
 
 
 def cpu(call: Callable[[], Any]) -> float:
@@ -156,12 +209,19 @@ def cpu(call: Callable[[], Any]) -> float:
     return time.process_time() - started
 
 
+def afresh(folder: Path, call: Callable[[Path], Any]) -> float:
+    """CPU seconds of this process for what writes into a folder that is empty before; emptying it does not count."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return cpu(partial(call, folder=folder))  # type: ignore[call-arg]
+
+
 def medians(rounds: int, **calls: Callable[[], Any]) -> dict[str, float]:
-    """The median CPU seconds of each, in turn."""
+    """The median CPU seconds of each, in turn; of a call that says itself how long it took, what it says."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            found[name].append(cpu(call))
+            found[name].append(call() if getattr(call, "func", None) is afresh else cpu(call))
     return {name: statistics.median(times) for name, times in found.items()}
 
 
@@ -185,14 +245,18 @@ def report_transcode(source: Path, work: Path, seconds: float, rounds: int) -> N
 
 
 def report_copy(source: Path, work: Path, seconds: float, rounds: int) -> None:
-    """The same on packets, of the whole length."""
-    spans = [(float(k), float(k + 20)) for k in range(0, round(seconds), 20)]
-    found = medians(
-        3 * rounds,
-        ours=partial(cut, source, spans, work, "copy"),
-        bare=partial(bare_copy, source, spans, work),
-    )
-    row(f"copy, {len(spans)} clips of 20 s", found["ours"], found["bare"], ">= 0.80")
+    """The same on packets, of the whole length: clips of 20 s and of a group, without sound and with it."""
+    for what, file in (("copy", source), ("copy with sound", with_sound(source, work / "sound.mp4"))):
+        for length in (20, GOP // FPS):
+            spans = [(float(k), float(k + length)) for k in range(0, round(seconds), length)]
+            calls = {"ours": partial(cut, file, spans, mode="copy"), "bare": partial(bare_copy, file, spans)}
+            found = medians(
+                3 * rounds, **{name: partial(afresh, work / name, call) for name, call in calls.items()}
+            )
+            for number in range(len(spans)):
+                ours, bare = (packets_of(work / name / f"{number}.mp4") for name in calls)
+                assert ours == bare, f"clip {number} is not the one of the bare loop"
+            row(f"{what}, {len(spans)} clips of {length} s", found["ours"], found["bare"], ">= 0.80")
 
 
 def report_smart(source: Path, work: Path, seconds: float, rounds: int) -> None:
@@ -373,6 +437,8 @@ def _folders(folder: Path, count: int) -> list[Path]:
 
 def main() -> None:
     """Run the parts and print their rows."""
+    from sluice.run.memory import reuse_memory
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--seconds", type=float, default=120.0)
@@ -381,6 +447,7 @@ def main() -> None:
     options = parser.parse_args()
     videos, seconds, rounds = options.data / "videos", options.seconds, options.rounds
     work = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
+    reuse_memory()  # as in every worker; the bare loops have it too
     try:
         one = piece(videos, work / "piece.mp4")
         (work / "in").mkdir()

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from made_videos import made, number_of, numbered, scenes
+from sluice.codec.video import draft
 from sluice.codec.video.clip import ClipFailure, ClipFile, ClipSettings, ClipSpan, CutWork
 from sluice.codec.video.cut import cut_clips
+from sluice.codec.video.index import video_tables
 from sluice.errors import StorageError
 from sluice.sample import Media
 
@@ -109,6 +111,49 @@ def test_a_copy_begins_with_a_key_frame_and_tells_its_true_span(kind: str, tmp_p
         assert clip.start_s == pytest.approx(times[numbers[0]], abs=1e-4)
 
 
+def test_copies_are_the_same_in_memory_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    media, spans = source_of("b-frames", sound_s=4.0), [(0.0, 4.0), (0.5, 1.0), (2.0, 3.0)]
+    small = cut(media, spans, tmp_path, "copy")
+    # Those that end before an earlier one wait for it on disk, so that no more than one is in memory.
+    assert [clip.path is None for clip in small] == [True, False, False]
+    data = [b"".join(clip.chunks()) for clip in small]
+    monkeypatch.setattr(draft, "MOST_IN_MEMORY", 2000)
+    large = cut(media, spans, tmp_path, "copy")
+    assert [clip.path for clip in large] == [tmp_path / f"00000{k}.mp4" for k in range(3)]
+    assert [b"".join(clip.chunks()) for clip in large] == data
+    assert [clip.size_bytes for clip in large] == [len(one) for one in data]
+
+
+@pytest.mark.parametrize("table", [b"stts", b"ctts", b"stsz"])
+def test_a_copy_whose_index_does_not_tell_what_was_copied_fails(
+    table: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(self: draft.Draft) -> bytes:
+        data = bytearray(whole(self))
+        at = data.index(table) + 15
+        data[at] ^= 1
+        return bytes(data)
+
+    whole = draft.Draft.data.fget
+    monkeypatch.setattr(draft.Draft, "data", property(damaged))
+    (clip,) = cut(source_of("b-frames"), [(0.5, 2.0)], tmp_path, "copy")
+    assert isinstance(clip, ClipFailure)
+    assert clip.reason in ("corrupt", "wrong frame count", "wrong times of the frames")
+
+
+@pytest.mark.parametrize("kind", ["b-frames", "all key frames", "variable rate", "hevc, open groups"])
+def test_tables_of_an_index_tell_what_a_demuxer_tells(kind: str) -> None:
+    media = source_of(kind)
+    tables = video_tables(media.open())
+    with av.open(media.open()) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        video = container.streams.video[0]
+        assert (tables.width_px, tables.height_px, tables.scale) == (160, 96, video.time_base.denominator)
+    first = min(p.pts for p in packets)
+    assert [b - tables.begins.min() for b in tables.begins] == [p.pts - first for p in packets]
+    assert tables.duration == pytest.approx(sum(p.duration for p in packets), abs=packets[-1].duration)
+
+
 def packets_of(path_or_data: Any) -> list[str]:
     with av.open(path_or_data) as container:
         return [hashlib.sha1(bytes(p)).hexdigest() for p in container.demux(video=0) if p.size]
@@ -198,16 +243,18 @@ def test_what_lies_in_memory_changes_no_byte(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
-def test_a_full_disk_ends_the_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["transcode", "copy"])
+def test_a_full_disk_ends_the_pass(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 
     noise = np.random.default_rng(0).integers(0, 256, (40, 96, 160, 3), np.uint8)
     data = made(list(noise))
+    monkeypatch.setattr(draft, "MOST_IN_MEMORY", 50_000)
     soft, hard = getrlimit(RLIMIT_FSIZE)
     setrlimit(RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(StorageError, match="no space left") as caught:
-            cut(Media(size=len(data), data=data), [(None, None)], tmp_path, "transcode")
+            cut(Media(size=len(data), data=data), [(None, None)], tmp_path, mode)
     finally:
         setrlimit(RLIMIT_FSIZE, (soft, hard))
     assert caught.value.where.startswith(str(tmp_path))

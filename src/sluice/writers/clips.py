@@ -198,12 +198,12 @@ class ClipsWriter:
         # Read first: a clip is written when all of it can be.
         others = bodies(replace(sample, items=wanted.others))
         looks = list(_previews(wanted, clip)) if self.previews else []
-        suffix = clip.path.suffix if clip.path is not None else f".{_suffix(wanted.video)}"
+        suffix = f".{_suffix(wanted.video)}" if clip.is_source else ".mp4"
         place = f"{'clips' if dropped is None else 'filtered_clips'}/{name}{suffix}"
         with hashed(self.output / place) as file:
             for chunk in clip.chunks():
                 file.write(chunk)
-            if clip.path is None and wanted.video.hash not in (None, file.done(place).hash):
+            if clip.is_source and wanted.video.hash not in (None, file.done(place).hash):
                 raise ReadError("changed since it was measured", place)
         if clip.path is not None:
             clip.path.unlink()
@@ -232,8 +232,7 @@ def _previews(wanted: _Wanted, clip: ClipFile) -> Iterator[tuple[tuple[int, int]
     """The windows of a clip, by their frames, with what each looks like; none without a frame in it."""
     told = [(w["start_frame"], w["end_frame"]) for w in windows(wanted.sample.items)]
     found = [w for w in told if w[0] < min(w[1], clip.frame_count)] or frame_windows(clip.frame_count)
-    media = wanted.media if clip.path is None else Media(str(clip.path), 0, clip.size_bytes)
-    yield from zip(found, window_previews(media, found), strict=True)
+    yield from zip(found, window_previews(clip.media, found), strict=True)
 
 
 class _Clips(Intake):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sluice.errors import UnreadableError
@@ -48,30 +47,29 @@ def _box(head: bytes, at: int, end: int) -> Box | None:
     return Box(kind, at, size, header) if header <= size <= end - at else None
 
 
-def index_first(path: Path, chunk_bytes: int) -> Iterator[bytes]:
-    """The bytes of an MP4 with `moov` right before the first `mdat`; everything else stays in its order.
+def index_first(file: BinaryIO, chunk_bytes: int) -> Iterator[bytes]:
+    """The bytes of the MP4 in a file with `moov` right before the first `mdat`; everything else stays in its order.
 
     The offsets that `stco` and `co64` keep are moved by as much (what `+faststart` does in a second pass over the
     file is done here while the file is copied anyway).
     """
-    with path.open("rb") as file:
-        boxes = top_boxes(file)
-        moov = next((b for b in boxes if b.kind == b"moov"), None)
-        media = next((b for b in boxes if b.kind == b"mdat"), None)
-        if moov is None or media is None:
-            raise UnreadableError("corrupt", "an MP4 without index or media")
-        moved = moov.start > media.start
-        for box in boxes:
-            if moved and box is media:
-                yield _index(file, moov)
-            if not (moved and box is moov):
-                yield from _bytes(file, box, chunk_bytes)
+    boxes = top_boxes(file)
+    moov = next((b for b in boxes if b.kind == b"moov"), None)
+    media = next((b for b in boxes if b.kind == b"mdat"), None)
+    if moov is None or media is None:
+        raise UnreadableError("corrupt", "an MP4 without index or media")
+    moved = moov.start > media.start
+    for box in boxes:
+        if moved and box is media:
+            yield _index(file, moov)
+        if not (moved and box is moov):
+            yield from _bytes(file, box, chunk_bytes)
 
 
 def _bytes(file: BinaryIO, box: Box, chunk_bytes: int) -> Iterator[bytes]:
     at, end = box.start, box.start + box.size
+    file.seek(at)
     while at < end:
-        file.seek(at)
         data = file.read(min(chunk_bytes, end - at))
         if not data:
             raise UnreadableError("truncated", f"the file ends at byte {at}")
@@ -90,18 +88,18 @@ def _index(file: BinaryIO, moov: Box) -> bytes:
 def _shift(data: bytearray, start: int, end: int, by: int) -> None:
     at = start
     while at < end:
-        box = _box(bytes(data[at : at + 16]), at, end)
-        if box is None:
+        size, kind = struct.unpack_from(">I4s", data, at) if end - at >= 8 else (0, b"")
+        if not 8 <= size <= end - at:
             raise UnreadableError("corrupt", "a box of the index is longer than what holds it")
-        body = at + box.header
-        if box.kind in _CONTAINERS:
-            _shift(data, body, at + box.size, by)
-        elif box.kind in (b"stco", b"co64"):
+        body = at + 8
+        if kind in _CONTAINERS:
+            _shift(data, body, at + size, by)
+        elif kind in (b"stco", b"co64"):
             (count,) = struct.unpack_from(">I", data, body + 4)
-            layout = f">{count}{'I' if box.kind == b'stco' else 'Q'}"
+            layout = f">{count}{'I' if kind == b'stco' else 'Q'}"
             places = struct.unpack_from(layout, data, body + 8)
             try:
                 struct.pack_into(layout, data, body + 8, *(p + by for p in places))
             except struct.error as error:
                 raise UnreadableError("too large", "media beyond 4 GiB need 64-bit offsets") from error
-        at += box.size
+        at += size

@@ -61,7 +61,6 @@ class CutWork:
     packets_decoded: int = 0
     frames_decoded: int = 0
     frames_encoded: int = 0
-    packets_copied: int = 0
     seeks: int = 0
 
 
@@ -80,7 +79,8 @@ class SourceFacts:
 class ClipFile:
     """A clip that was written and checked; its bytes lie in `path` until the caller has taken `chunks()`.
 
-    Of a whole file that is taken as it is there is no `path`: `media` is where its bytes lie.
+    Of a small copy, which is in memory, and of a whole file that is taken as it is (`is_source`) there is no `path`.
+    `media` is where the bytes lie in any case.
 
     `start_s`, `end_s`, `first_pts` and `last_pts` are the true ones, in the source's time; `end_s` is where the last
     frame's display ends. `mode_used` and `fallback_reason` tell where `smart` or `copy` had to encode after all.
@@ -105,15 +105,18 @@ class ClipFile:
     audio_codec: str | None
     size_bytes: int
     source: SourceFacts
-    media: Media | None = None
+    media: Media
+    is_source: bool = False
 
-    def chunks(self, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+    def chunks(self, chunk_bytes: int = 1 << 18) -> Iterator[bytes]:
         """The file's bytes, its index before its media, so that players can begin before they have it all."""
         from sluice.codec.video.boxes import index_first
 
-        if self.path is not None:
-            return index_first(self.path, chunk_bytes)
-        return iter(()) if self.media is None else media_chunks(self.media, chunk_bytes)
+        if self.is_source:
+            yield from media_chunks(self.media, chunk_bytes)
+            return
+        with self.media.open() if self.path is None else self.path.open("rb") as file:
+            yield from index_first(file, chunk_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,24 @@ class Source:
         """Whether the container stores no times of presentation (AVI): frames then take those of decoding, in order."""
         return self.container.format.name == "avi"
 
+    def rewind(self) -> bool:
+        """Go back to the very first packet of a file that has an index of all; from there on none is parsed.
+
+        False where it has none, and nothing was done. Not parsed, a packet is a key frame where the index says so.
+        """
+        from av.container import Flags
+
+        if not self.is_iso or self.video is None or not len(self.video.index_entries):
+            return False
+        first = self.video.index_entries[0]
+        if not first.is_keyframe or len(self.video.index_entries) != self.video.frames:
+            return False
+        container: Any = self.container
+        container.flags |= Flags.no_parse.value | Flags.no_fillin.value
+        with located():
+            self.container.seek(first.timestamp, stream=self.video)
+        return True
+
     def pictures(self) -> VideoStream:
         """The video stream. Raises UnreadableError (`no video stream`, `unsupported codec`) where there is none."""
         if self.video is None:

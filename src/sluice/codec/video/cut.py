@@ -11,6 +11,7 @@ from pathlib import Path
 from sluice.codec.video.clip import ClipFailure, ClipFile, ClipSettings, ClipSpan, CutWork
 from sluice.codec.video.container import opened
 from sluice.codec.video.cutting import Cutting, Result
+from sluice.codec.video.mux import writing
 from sluice.codec.video.passage import Passage
 from sluice.codec.video.reader import Reader
 from sluice.codec.video.remux import Copying, no_copy
@@ -42,10 +43,19 @@ def cut_clips(
     done: dict[int, Result] = {}
     given = 0
     for number, result in _results(source, list(enumerate(clips)), settings, folder, work):
-        done[number] = result
+        done[number] = result if number == given else _put_down(result, folder / f"{number:06d}.mp4")
         while given in done:
             yield done.pop(given)
             given += 1
+
+
+def _put_down(result: Result, path: Path) -> Result:
+    """A clip that has to wait for the ones before it does so on disk."""
+    if isinstance(result, ClipFailure) or result.media.data is None:
+        return result
+    with writing(path):
+        path.write_bytes(result.media.data)
+    return replace(result, path=path, media=Media(str(path), 0, result.size_bytes))
 
 
 def _results(
@@ -54,7 +64,7 @@ def _results(
     """What the clips come to, in the order in which they end; those that have to be encoded after all come last."""
     left = dict(clips)
     try:
-        with passage_over(source, work) as (passage, look):
+        with passage_over(source, work, copies=settings.mode == "copy") as (passage, look):
             reasons = _reasons(passage, left, settings)
             kept = [(n, s) for n, s in clips if n not in reasons]
             cutting = _cutting(passage, look, kept, folder, settings)
@@ -106,10 +116,14 @@ def _told(result: Result, reason: str | None) -> Result:
 
 
 @contextmanager
-def passage_over(media: Media, work: CutWork) -> Iterator[tuple[Passage, Look]]:
-    """A passage over the source from its beginning, and how its pictures look."""
+def passage_over(media: Media, work: CutWork, *, copies: bool = False) -> Iterator[tuple[Passage, Look]]:
+    """A passage over the source from its beginning, and how its pictures look. `copies`: none will be decoded."""
     with opened(media) as source:
         first_pts = Reader(source).first[1]
+        if copies and source.rewind():
+            passage = Passage(source, work, first_pts)
+            yield passage, _look(passage)
+            return
     # Opened anew, as not every container can go back to its very first packet (MPEG-PS, AVI).
     with opened(media) as source:
         passage = Passage(source, work, first_pts)

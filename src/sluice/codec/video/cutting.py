@@ -11,24 +11,22 @@ from typing import TYPE_CHECKING
 
 from sluice.codec.video.clip import ClipFailure, ClipFile, ClipSettings, ClipSpan, PtsSpan, in_pts
 from sluice.codec.video.mux import ClipMuxer
-from sluice.codec.video.passage import Passage
-from sluice.codec.video.sound import SoundDecoder
+from sluice.codec.video.passage import FallbackError, Passage
+from sluice.codec.video.sound import SoundDecoder, copies
 from sluice.errors import SampleError
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-    from sluice.codec.video.passage import Packet
+    from sluice.codec.video.passage import CodedSound, Packet
 
 Result = ClipFile | ClipFailure
 
 
-class FallbackError(Exception):
-    """This clip cannot be cut in the way that was asked for; the reason is told with it."""
-
-
 class Clip:
     """One clip of a passage: what is wanted, and its file once something of it has come."""
+
+    muxes: type[ClipMuxer] = ClipMuxer
 
     def __init__(
         self, number: int, span: ClipSpan, passage: Passage, folder: Path, settings: ClipSettings
@@ -45,7 +43,7 @@ class Clip:
     def muxer(self) -> ClipMuxer:
         """Its file, opened when first asked for."""
         if self._muxer is None:
-            self._muxer = ClipMuxer(self._path, self.span, self.pts, self._passage, self._settings)
+            self._muxer = self.muxes(self._path, self.span, self.pts, self._passage, self._settings)
         return self._muxer
 
     def after(self, pts: int) -> bool:
@@ -73,7 +71,7 @@ class Clip:
 class Cutting(ABC):
     """One passage that cuts clips. Results come as clips end, as pairs of the clip's number and what it came to.
 
-    A subclass takes the packets of the pictures; sound, ends and leaps are seen to here.
+    A subclass takes what the passage gives; ends and leaps are seen to here.
     """
 
     def __init__(
@@ -83,7 +81,12 @@ class Cutting(ABC):
         clips = [self.make(number, span) for number, span in spans]
         self.waiting = deque(sorted(clips, key=lambda c: (c.start, c.number)))
         self.active: list[Clip] = []
-        self._sound_decoder = SoundDecoder(passage.audio) if passage.audio is not None else None
+        encodes_sound = (
+            passage.audio is not None
+            and settings.audio != "drop"
+            and not copies(passage.audio, settings.audio)
+        )
+        self.sound_decoder = SoundDecoder(passage.audio) if encodes_sound else None
         self._results: list[tuple[int, Result]] = []
         self.fallbacks: dict[int, str] = {}
         """Clips that have to be cut in another way, and why; they have no result."""
@@ -93,8 +96,8 @@ class Cutting(ABC):
         return Clip(number, span, self.passage, self.folder, self.settings)
 
     @abstractmethod
-    def picture(self, packet: Packet) -> None:
-        """Take a packet of the video stream."""
+    def steps(self) -> Iterator[None]:
+        """Take what the passage gives; a step ends where clips may end."""
 
     @abstractmethod
     def end(self) -> None:
@@ -102,19 +105,15 @@ class Cutting(ABC):
 
     def run(self) -> Iterator[tuple[int, Result]]:
         """Go through the source once."""
-        passage = self.passage
         try:
             self._leap()
-            for packet in passage.packets():
-                if packet.stream_index == passage.video.index:
-                    self.picture(packet)
-                else:
-                    self.sound(packet)
-                self._close(packet)
+            for _ in self.steps():
+                self._close()
                 yield from self._taken()
-                if not self.active and not self.waiting:
-                    return
-                self._leap()
+                if not self.active:
+                    if not self.waiting:
+                        return
+                    self._leap()
             self.end()
         except SampleError as error:  # the source itself can be read no further
             for clip in (*self.active, *self.waiting):
@@ -151,39 +150,56 @@ class Cutting(ABC):
             self.active.append(self.waiting.popleft())
 
     def _leap(self) -> None:
-        if self.waiting and not self.active:
+        if self.waiting:
             self.passage.leap(self.waiting[0].start)
 
     def _taken(self) -> list[tuple[int, Result]]:
         taken, self._results = self._results, []
         return taken
 
-    def sound(self, packet: Packet) -> None:
-        """Give a packet of the sound to the clips that it may belong to; each takes what is in its span."""
-        if packet.pts is None:
-            return
-        begins = self.passage.in_video_ticks(packet, packet.pts)
-        ends = self.passage.in_video_ticks(packet, packet.pts + (packet.duration or 0)) + 1
-        # Sound may come before the pictures that it belongs to.
-        near = [*self.active, *takewhile(lambda clip: clip.start <= ends, self.waiting)]
-        self.give_sound(packet, [c for c in near if c.start <= ends and not c.after(begins)])
-
-    def give_sound(self, packet: Packet, clips: Sequence[Clip]) -> None:
-        """Give a packet of the sound to these clips, decoded once for those that encode it anew."""
-        frames: list[AudioFrame] | None = None
-        for clip in clips:
-            parts: Sequence[Packet | AudioFrame] = (packet,)
-            if clip.muxer.encodes_sound and self._sound_decoder is not None:
-                frames = parts = self._sound_decoder(packet) if frames is None else frames
+    def give_sound(self, run: Sequence[CodedSound], clips: Sequence[Clip]) -> None:
+        """Give packets of the sound to these clips, decoded once for those that encode it anew."""
+        parts: Sequence[CodedSound | AudioFrame] = run
+        if clips and self.sound_decoder is not None:
+            parts = [frame for packet, _, _ in run for frame in self.sound_decoder(packet)]
+        for clip in tuple(clips):
             try:
-                for part in parts:
-                    clip.muxer.take_sound(part)
+                clip.muxer.take_sound(parts)
             except SampleError as error:
                 self.begin(clip.start)
                 self.fail(clip, error)
 
-    def _close(self, packet: Packet) -> None:
+    def _close(self) -> None:
+        """Clips end whose pictures are done and whose sound is over."""
         for clip in [c for c in self.active if c.pictures_done]:
-            if self.passage.sound_is_over(clip.pts.end, packet):
+            if self.passage.sound_is_over(clip.pts.end):
                 self.active.remove(clip)
                 self.result(clip, clip.finish())
+
+
+class PacketCutting(Cutting):
+    """Takes packets one by one."""
+
+    @abstractmethod
+    def picture(self, packet: Packet) -> None:
+        """Take a packet of the video stream."""
+
+    def steps(self) -> Iterator[None]:
+        """A packet each."""
+        pictures = self.passage.video.index
+        for packet in self.passage.packets():
+            if packet.stream_index == pictures:
+                self.picture(packet)
+            else:
+                self.sound(packet)
+            yield
+
+    def sound(self, packet: Packet) -> None:
+        """Give a packet of the sound to the clips that it may belong to; each takes what is in its span."""
+        pts, ticks = packet.pts, packet.duration or 0
+        if pts is None:
+            return
+        begins, ends = self.passage.in_video_ticks(pts), self.passage.in_video_ticks(pts + ticks) + 1
+        # Sound may come before the pictures that it belongs to.
+        near = [*self.active, *takewhile(lambda clip: clip.start <= ends, self.waiting)]
+        self.give_sound([(packet, pts, ticks)], [c for c in near if c.start <= ends and not c.after(begins)])

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.codec.limits import current_limits
+from sluice.errors import UnreadableError
 from sluice.sample.media import Media
 
 LARGEST_INDEX = 64 << 20
 """Bytes of `moov` that are read; a day at 30 frames a second has 40 MB."""
 
+_TABLES = (b"stsz", b"stts", b"ctts", b"stsd", b"stbl")
+_HEAD = struct.Struct(">I4s")
 _ONE = 1 << 16  # 1.0 in a display matrix
 
 
@@ -49,11 +52,39 @@ def glance(media: Media) -> Glance | None:
     try:
         with media.open() as file:
             found = _of_index(_index(file))
-    except (_Doubt, struct.error, ValueError, OverflowError, IndexError):
+    except (_Doubt, struct.error, ValueError, OverflowError, LookupError):
         return None
     current_limits().check_video_size(found.width_px, found.height_px)
     current_limits().check_video_length(found.duration_s, found.frame_count)
     return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoTables:
+    """The first video track of an MP4: its pictures' size as stored; in ticks of `scale` a second when each begins, in
+    order of decoding, and how long all of them take to be decoded.
+    """
+
+    width_px: int
+    height_px: int
+    begins: NDArray[np.int64]
+    duration: int
+    scale: int
+
+
+def video_tables(file: BinaryIO) -> VideoTables:
+    """What the index of a file says that was just written. Raises UnreadableError where it is not whole."""
+    try:
+        tracks = (_children(body) for kind, body in _boxes(_index(file)) if kind == b"trak")
+        media = next(m for t in tracks if (m := _children(t[b"mdia"]))[b"hdlr"][8:12] == b"vide")
+        table, header = _children(_children(media[b"minf"])[b"stbl"]), media[b"mdhd"]
+        (scale,) = struct.unpack_from(">I", header, 20 if header[0] else 12)
+        _, entry = next(_boxes(table[b"stsd"], 8))
+        width, height = struct.unpack_from(">HH", entry, 24)
+        begins, durations = _times(table)
+    except (_Doubt, StopIteration, struct.error, ValueError, LookupError) as error:
+        raise UnreadableError("corrupt", "an MP4 whose index is not whole") from error
+    return VideoTables(width, height, begins, int(durations.sum()), scale)
 
 
 def _index(file: BinaryIO) -> bytes:
@@ -86,12 +117,13 @@ def _index(file: BinaryIO) -> bytes:
 def _boxes(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
     """Kind and contents of the boxes that `data` holds from `start` on."""
     at = start
-    while at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        if not 8 <= size <= len(data) - at:
-            raise _Doubt
-        yield kind, data[at + 8 : at + size]
+    last = len(data) - 8
+    while at <= last:
+        size, kind = _HEAD.unpack_from(data, at)
         at += size
+        if size < 8 or at > last + 8:
+            raise _Doubt
+        yield kind, data[at - size + 8 : at]
 
 
 def _one(data: bytes, *path: bytes) -> bytes:
@@ -113,29 +145,44 @@ def _of_index(moov: bytes) -> Glance:
     (track,) = videos
     media = _one(track, b"mdia", b"mdhd")
     (scale,) = struct.unpack_from(">I", media, 20 if media[0] else 12)
-    begins, ends = _times(_one(track, b"mdia", b"minf", b"stbl"))
-    first, last = int(begins.min()), int(ends.max())
+    begins, durations = _times(_children(_one(track, b"mdia", b"minf", b"stbl")))
+    if (durations <= 0).any():
+        raise _Doubt
+    first, last = int(begins.min()), int((begins + durations).max())
     _check_edits(track, first, last, scale, scale_of_movie)
     width, height = _shown(track)
     return Glance(width, height, (last - first) / scale, len(begins))
 
 
-def _times(table: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """When each frame begins and ends, in units of the media's clock (8.6.1.2, 8.6.1.3)."""
-    size, count = struct.unpack_from(">II", _one(table, b"stsz"), 4)
+def _children(data: bytes) -> dict[bytes, bytes]:
+    """Contents of the boxes in `data` by their kinds, of which none comes twice that matters here."""
+    found: dict[bytes, bytes] = {}
+    for kind, body in _boxes(data):
+        if kind in found and kind in _TABLES:
+            raise _Doubt
+        found[kind] = body
+    return found
+
+
+def _times(table: dict[bytes, bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """When each frame begins and how long it takes to be decoded, in units of the media's clock (8.6.1.2, 8.6.1.3)."""
+    size, count = struct.unpack_from(">II", table[b"stsz"], 4)
     if not 0 < count <= current_limits().video_frames or (size and size * count < count):
         raise _Doubt
-    durations = _run_lengths(_one(table, b"stts"), count, signed=False)
+    durations = _run_lengths(table[b"stts"], count, signed=False)
     begins = np.cumsum(durations) - durations
-    if any(kind == b"ctts" for kind, _ in _boxes(table)):
-        begins = begins + _run_lengths(_one(table, b"ctts"), count, signed=True)
-    if (durations <= 0).any():
-        raise _Doubt
-    return begins, begins + durations
+    if b"ctts" in table:
+        begins = begins + _run_lengths(table[b"ctts"], count, signed=True)
+    return begins, durations
 
 
 def _run_lengths(box: bytes, count: int, *, signed: bool) -> NDArray[np.int64]:
     (entries,) = struct.unpack_from(">I", box, 4)
+    if entries == 1 and not signed:
+        repeats, value = struct.unpack_from(">II", box, 8)
+        if repeats != count:
+            raise _Doubt
+        return np.full(count, value, np.int64)
     table = np.frombuffer(box, ">u4", 2 * entries, 8).reshape(-1, 2)
     if int(table[:, 0].astype(np.int64).sum()) != count:
         raise _Doubt

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sluice.codec.video.clip import CutWork, SourceFacts
@@ -26,6 +27,16 @@ _HELD_BYTES = 64 << 20  # packets held back undecoded, at most
 _UNDATED = 64  # packets read ahead to learn when the first pictures are decoded: H.264 reorders 16 at most
 
 
+Coded = tuple["Packet", int, int, int]
+"""A packet of pictures, its PTS and DTS in the source and the ticks that it lasts for: its own may become a clip's."""
+CodedSound = tuple["Packet", int, int]
+"""A packet of sound, its PTS in the source and the ticks that it lasts for."""
+
+
+class FallbackError(Exception):
+    """A clip cannot be cut in the way that was asked for; the reason is told with it."""
+
+
 class Passage:
     """The packets of one video stream and, where there is one, of one audio stream, in the file's order.
 
@@ -41,12 +52,14 @@ class Passage:
         self.first_pts = first_pts
         self._decoding_times = source.has_decoding_times_only
         self.time_base: Fraction = self.video.time_base or Fraction(1)
-        context = self.video.codec_context
-        context.thread_count, context.thread_type = decoder_threads(), "AUTO"
+        sound_ticks: Any = self.time_base if self.audio is None else self.audio.time_base
+        ratio = sound_ticks / self.time_base
+        self._sound_ratio: tuple[int, int] = ratio.numerator, ratio.denominator
+        self._lag_ticks, self._leap_ticks = self.ticks(_LAG_S), self.ticks(_LEAP_S)
         self._streams = [s for s in (self.video, self.audio) if s is not None]
         self._demux = self._dated(self.container.demux(*self._streams))
         self._ahead: deque[Packet] = deque()
-        self._seen: dict[int, int] = {}
+        self._latest: dict[int, int] = {}
         self._kept: deque[Packet] = deque()
         self._skip: dict[int, int] = {}
         self._overlaps = False
@@ -71,15 +84,79 @@ class Passage:
 
     def packets(self) -> Iterator[Packet]:
         """All packets that are left, in order; leaps may be made between two of them."""
-        while (packet := self._next()) is not None:
-            yield packet
+        latest = self._latest
+        while True:
+            while self._ahead:
+                yield self._ahead.popleft()
+            demux = self._demux
+            with located():
+                for packet in demux:
+                    if not packet.size or (self._skip and not self._fresh(packet)):
+                        continue
+                    at = packet.dts
+                    if at is None:
+                        at = packet.pts
+                    if at is not None:
+                        latest[packet.stream_index] = at
+                    yield self._timed(packet) if self._decoding_times else packet
+                    if self._demux is not demux:
+                        break
+                else:
+                    return
+
+    def runs(self, longest: int) -> Iterator[tuple[list[Coded], list[CodedSound]]]:
+        """All packets that are left, gathered in runs of pictures and of the sound beside them.
+
+        A run is of one group of pictures, and at most `longest` ticks long. Leaps may be made between two of them.
+        FallbackError where a picture has no time.
+        """
+        latest, video = self._latest, self.video.index
+        while True:
+            ahead, self._ahead = self._ahead, deque()
+            demux, pictures, sounds = self._demux, list[Coded](), list[CodedSound]()
+            until = 0
+            with located():
+                for packet in self._sifted(chain(ahead, demux)):
+                    if packet.stream_index != video:
+                        self._gather(packet, sounds)
+                        continue
+                    pts, dts = packet.pts, packet.dts
+                    if pts is None:
+                        raise FallbackError("packets without timestamps")
+                    at = pts if dts is None else dts
+                    if pictures and (at >= until or packet.is_keyframe):
+                        yield pictures, sounds
+                        if self._demux is not demux:
+                            break  # what is in hand comes again where it is needed
+                        pictures, sounds = [], []
+                    if not pictures:
+                        until = at + longest
+                    pictures.append((packet, pts, at, packet.duration or 0))
+                    latest[video] = at
+                else:
+                    if pictures or sounds:
+                        yield pictures, sounds
+                    return
+
+    def _sifted(self, packets: Iterable[Packet]) -> Iterator[Packet]:
+        if self._skip or self._decoding_times:
+            return (self._timed(packet) for packet in packets if packet.size and self._fresh(packet))
+        return (packet for packet in packets if packet.size)
+
+    def _gather(self, packet: Packet, sounds: list[CodedSound]) -> None:
+        pts, at = packet.pts, order(packet)
+        if at is not None:
+            self._latest[packet.stream_index] = at
+        if pts is not None:
+            sounds.append((packet, pts, packet.duration or 0))
 
     def _next(self) -> Packet | None:
-        if self._ahead:
-            return self._ahead.popleft()
         with located():
             for packet in self._demux:
-                if self._fresh(packet):
+                if packet.size and self._fresh(packet):
+                    at = order(packet)
+                    if at is not None:
+                        self._latest[packet.stream_index] = at
                     return self._timed(packet)
         return None
 
@@ -91,19 +168,16 @@ class Passage:
         """
         early: list[Packet] = []
         for packet in packets:
-            if not packet.size:
-                continue
             early.append(packet)
             is_picture = packet.stream_index == self.video.index
-            undated = [p for p in early if p.stream_index == self.video.index and p.dts is None]
-            if undated and not (is_picture and packet.dts is not None) and len(early) < _UNDATED:
-                continue
-            if packet.dts is not None:
-                for ticks, one in enumerate(reversed(undated), 1):
-                    one.dts = packet.dts - ticks
-            yield from early
-            early = []
+            if (is_picture and packet.dts is not None) or len(early) == _UNDATED:
+                break
+        pictures = [p for p in early if p.stream_index == self.video.index and p.size]
+        if pictures and pictures[-1].dts is not None:
+            for ticks, one in enumerate(reversed(pictures[:-1]), 1):
+                one.dts = pictures[-1].dts - ticks
         yield from early
+        yield from packets
 
     def _timed(self, packet: Packet) -> Packet:
         """Where the container has no times of presentation, what it has is one only if nothing is reordered."""
@@ -120,21 +194,17 @@ class Passage:
             self._overlaps |= stream == self.video.index
             return False
         self._skip.pop(stream, None)
-        self._seen[stream] = max(at, self._seen.get(stream, at))
         return True
 
     def leap(self, start_pts: int) -> None:
         """Go on at the last key frame at or before `start_pts`, where that lies well ahead of where we are."""
-        here = self._seen.get(self.video.index, self.first_pts)
-        if (
-            not self.source.is_seekable
-            or start_pts == self._leapt_to
-            or start_pts - here < self.ticks(_LEAP_S)
-        ):
+        if start_pts == self._leapt_to or not self.source.is_seekable:
             return
-        self._leapt_to = start_pts
-        self._ahead.clear()
-        passed, back = dict(self._seen), 0
+        passed = dict(self._latest)
+        here = passed.get(self.video.index, self.first_pts)
+        if start_pts - here < self._leap_ticks:
+            return
+        self._leapt_to, back = start_pts, 0
         while True:
             target = max(start_pts - back, here)
             self._seek(target, passed)
@@ -146,7 +216,9 @@ class Passage:
         self.work.seeks += 1
         self._ahead.clear()
         self._kept.clear()
-        self._seen, self._skip, self._overlaps = dict(passed), dict(passed), False
+        self._latest.clear()
+        self._latest.update(passed)
+        self._skip, self._overlaps = dict(passed), False
         with located():
             self.container.seek(target, stream=self.video, backward=True)
         self._demux = self._dated(self.container.demux(*self._streams))
@@ -166,19 +238,19 @@ class Passage:
         self._ahead, self._kept = self._kept, deque()
         return False
 
-    def sound_is_over(self, end_pts: int | None, packet: Packet) -> bool:
-        """Whether, by what `packet` tells, no more sound of a span that ends at `end_pts` will come."""
-        if self.audio is None:
+    def sound_is_over(self, end_pts: int | None) -> bool:
+        """Whether, by what has come, no more sound of a span that ends at `end_pts` will come."""
+        if self.audio is None or end_pts is None:
+            return self.audio is None
+        sound, pictures = self._latest.get(self.audio.index), self._latest.get(self.video.index)
+        if sound is not None and self.in_video_ticks(sound) >= end_pts:
             return True
-        at = order(packet)
-        if end_pts is None or at is None:
-            return False
-        now = (at if packet.stream_index == self.video.index else self.in_video_ticks(packet, at)) - end_pts
-        return now >= 0 if packet.stream_index == self.audio.index else now >= self.ticks(_LAG_S)
+        return pictures is not None and pictures - end_pts >= self._lag_ticks
 
-    def in_video_ticks(self, packet: Packet, at: int) -> int:
-        """A time of a packet in ticks of the video stream, rounded down."""
-        return int(at * packet.time_base / self.time_base)
+    def in_video_ticks(self, at: int) -> int:
+        """A time of the sound in ticks of the video stream, rounded down."""
+        numerator, denominator = self._sound_ratio
+        return at * numerator // denominator
 
 
 class Shown(NamedTuple):
@@ -197,6 +269,7 @@ class PictureDecoder:
 
     def __init__(self, passage: Passage) -> None:
         self._context, self._work = passage.video.codec_context, passage.work
+        self._context.thread_count, self._context.thread_type = decoder_threads(), "AUTO"
         self._clock = Clock(passage.source)
         self._used = False
         self._held: list[Packet] = []

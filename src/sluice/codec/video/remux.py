@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.codec.video.clip import ClipSpan
-from sluice.codec.video.cutting import Clip, Cutting, FallbackError
-from sluice.codec.video.passage import order
+from sluice.codec.video.copy_mux import CopyMuxer
+from sluice.codec.video.cutting import Clip, Cutting
 from sluice.errors import SampleError, UnreadableError
 
 if TYPE_CHECKING:
-    from sluice.codec.video.mux import ClipMuxer
-    from sluice.codec.video.passage import Packet
+    from sluice.codec.video.passage import Coded, CodedSound
 
 MP4_CODECS = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
 """Codecs whose coded pictures MP4 holds in a way that common readers know."""
 
 _HELD_BYTES = 256 << 20
+_RUN_S = 0.5  # muxers bring sound and pictures in order that are closer than ten seconds
+_ALWAYS, _NEVER = 1 << 62, -(1 << 62)  # beyond every PTS
 
 
 def no_copy(video: Any) -> str | None:
@@ -29,26 +30,76 @@ def no_copy(video: Any) -> str | None:
 class CopiedClip(Clip):
     """A clip under way with, at its end, the packets of which it is not yet known whether it needs them."""
 
+    muxes = CopyMuxer
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.tail: list[Packet] = []
+        self._begun = False
+        self._tail: list[Coded] = []
+        self._plain_from, self._plain_until = 0, _NEVER
+        """Pictures that are shown between these PTS are copied without further thought."""
 
-    def needed_tail(self) -> list[Packet]:
+    def take(self, run: Sequence[Coded]) -> None:
+        """Take the packets that come next, in order of decoding, as far as they are the clip's."""
+        shown = [pts for _, pts, _, _ in run]
+        if self._plain_from <= min(shown) and max(shown) < self._plain_until:
+            self._copy(run)
+            return
+        for coded in run:
+            if not self.pictures_done:
+                self._take_one(coded)
+
+    def _take_one(self, coded: Coded) -> None:
+        """Copy a packet, keep it until it is known whether it is needed, or end the clip."""
+        packet, pts, dts, _ = coded
+        if self._plain_from <= pts < self._plain_until:
+            self._copy([coded])
+        elif not self._begun:
+            if packet.is_keyframe:
+                self._begin(coded)
+        elif self.after(pts if packet.is_keyframe else dts):
+            self.end_pictures()
+        elif self._tail or self.after(pts):
+            self._plain_until = _NEVER
+            self._tail.append(coded)
+        # What is left is shown before the key frame that it follows, and needs what was cut off.
+
+    def _begin(self, coded: Coded) -> None:
+        _, pts, dts, _ = coded
+        if self.after(pts):
+            self.end_pictures()
+            return
+        muxer = self.muxer
+        assert isinstance(muxer, CopyMuxer)
+        muxer.begin_copy(self._passage.video, pts, dts)
+        self._begun, self._copy = True, muxer.copy
+        self._plain_from, self._plain_until = pts, _ALWAYS if self.pts.end is None else self.pts.end
+        self._copy([coded])
+
+    def end_pictures(self) -> None:
+        """No picture comes any more."""
+        self.pictures_done = True
+        needed = [coded for coded in self._needed_tail() if coded[1] >= self._plain_from]
+        if needed:
+            self._copy(needed)
+        self._tail = []
+
+    def _needed_tail(self) -> list[Coded]:
         """The packets that complete the clip: all that its frames are made from, and no hole between frames.
 
         What comes before a frame of the clip in decoding order may be what that frame is made from, so that it is
         kept, and then every frame shown before it.
         """
         end = self.pts.end
-        shown = [p.pts if p.pts is not None else 0 for p in self.tail]
+        shown = [pts for _, pts, _, _ in self._tail]
         count = 0
         if end is None:
-            return self.tail
+            return self._tail
         limit = end
         while True:
             last = max((k for k, pts in enumerate(shown) if pts < limit), default=-1)
             if last + 1 <= count:
-                return self.tail[:count]
+                return self._tail[:count]
             count = last + 1
             limit = max(limit, max(shown[:count]) + 1)
 
@@ -58,121 +109,96 @@ class Copying(Cutting):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._group: list[Packet] = []
+        self._copying: list[CopiedClip] = []
+        self._group: list[Coded] = []
         self._group_bytes = 0
-        self._recent_sound: deque[Packet] = deque()
+        self._recent_sound: list[CodedSound] = []
 
     def make(self, number: int, span: ClipSpan) -> Clip:
         """Clips with a tail."""
         return CopiedClip(number, span, self.passage, self.folder, self.settings)
 
-    def picture(self, packet: Packet) -> None:
-        """Give the packet to the clips under way, and hold its group for those that begin in it.
+    def steps(self) -> Iterator[None]:
+        """Give runs of packets to the clips under way, and hold their group for those that begin in it.
 
         A clip begins once no later key frame can be the last one at or before its start.
         """
-        at = order(packet)
-        if packet.pts is None or at is None:
-            raise FallbackError("packets without timestamps")
-        if packet.is_keyframe:
-            self._begin_with_group(packet.pts - 1)
-            self._group, self._group_bytes = [], 0
-            while self._recent_sound and self._ends(self._recent_sound[0]) <= packet.pts:
-                self._recent_sound.popleft()
-        for clip in [c for c in self.active if not c.pictures_done]:
-            self._take(clip, packet, at)
-        if self.waiting:
-            self._group_bytes += packet.size
-            self._group.append(packet)
-            if self._group_bytes > _HELD_BYTES:
-                self._group = []
-        if not packet.is_keyframe:
-            self._begin_with_group(at)
+        for pictures, sounds in self.passage.runs(self.passage.ticks(_RUN_S)):
+            if pictures and pictures[0][0].is_keyframe:
+                self._new_group(pictures[0][1])
+            self._give(pictures, sounds)
+            if self.waiting:
+                self._hold(pictures, sounds)
+            yield
 
-    def sound(self, packet: Packet) -> None:
-        """Sound of the group at hand is held too: it belongs to clips that begin with the group's key frame."""
-        if packet.pts is None:
+    def _new_group(self, pts: int) -> None:
+        """A key frame: clips that begin before it begin with the group that it ends."""
+        self._begin_with_group(pts - 1)
+        self._group, self._group_bytes = [], 0
+        ends = self.passage.in_video_ticks
+        self._recent_sound = [s for s in self._recent_sound if ends(s[1] + s[2]) > pts]
+
+    def _give(self, pictures: Sequence[Coded], sounds: Sequence[CodedSound]) -> None:
+        for clip in self._copying if pictures else ():
+            try:
+                clip.take(pictures)
+            except SampleError as error:
+                self.fail(clip, error)
+        self._copying = [c for c in self._copying if not c.pictures_done]
+        self._give_sounds(sounds, self.active)
+
+    def _give_sounds(self, sounds: Sequence[CodedSound], clips: Sequence[Clip]) -> None:
+        """Give sounds to the clips that they belong to; those that copy it see to that themselves."""
+        if self.sound_decoder is None:
+            self.give_sound(sounds, clips)
             return
-        begins = self.passage.in_video_ticks(packet, packet.pts)
-        self.give_sound(packet, [c for c in self.active if not c.after(begins)])
-        if self.waiting and self._group_bytes <= _HELD_BYTES:
-            self._recent_sound.append(packet)
+        for coded in sounds:
+            begins = self.passage.in_video_ticks(coded[1])
+            self.give_sound([coded], [c for c in clips if c in self.active and not c.after(begins)])
 
-    def _ends(self, sound: Packet) -> int:
-        return self.passage.in_video_ticks(sound, (sound.pts or 0) + (sound.duration or 0))
+    def _hold(self, pictures: Sequence[Coded], sounds: Sequence[CodedSound]) -> None:
+        self._group += pictures
+        self._recent_sound += sounds
+        self._group_bytes += sum([packet.size for packet, _, _, _ in pictures])
+        if pictures:
+            self._begin_with_group(pictures[-1][2])
+        if self._group_bytes > _HELD_BYTES:
+            self._group, self._recent_sound = [], []
 
     def _begin_with_group(self, pts: int) -> None:
-        if not self.waiting:
-            return
         before = len(self.active)
         self.begin(pts)
         for clip in self.active[before:]:
+            assert isinstance(clip, CopiedClip)
             if self._group_bytes > _HELD_BYTES:
                 what = f"more than {_HELD_BYTES >> 20} MiB from one key frame to the next"
                 self.fail(clip, UnreadableError("group of pictures too long", what))
                 continue
-            for packet in self._group:
-                if clip in self.active and not clip.pictures_done:
-                    self._take(clip, packet, order(packet) or 0)
-            for packet in self._recent_sound:
-                if clip in self.active:
-                    self.give_sound(packet, [clip])
+            self._catch_up(clip)
+
+    def _catch_up(self, clip: CopiedClip) -> None:
+        """Give a clip what was held for it."""
+        try:
+            if self._group:
+                clip.take(self._group)
+        except SampleError as error:
+            self.fail(clip, error)
+            return
+        if not clip.pictures_done:
+            self._copying = [*self._copying, clip]
+        self._give_sounds(self._recent_sound, [clip])
+
+    def fail(self, clip: Clip, error: SampleError) -> None:
+        """Give up a clip under way; the others go on."""
+        self._copying = [c for c in self._copying if c is not clip]
+        super().fail(clip, error)
 
     def end(self) -> None:
         """What is left belongs to the clips that have not ended."""
         if self.waiting:
             self._begin_with_group(self.waiting[-1].start)
-        for clip in [c for c in self.active if not c.pictures_done]:
-            self._pictures_end(clip)
-
-    def _take(self, clip: Clip, packet: Packet, at: int) -> None:
-        assert isinstance(clip, CopiedClip)
-        assert packet.pts is not None
-        begun = clip.muxer.origin is not None
-        if not begun and not packet.is_keyframe:
-            return
-        try:
-            if begun and clip.after(at if not packet.is_keyframe else packet.pts):
-                self._pictures_end(clip)
-            elif clip.tail or clip.after(packet.pts):
-                clip.tail.append(packet)
-            else:
-                self._write(clip, packet)
-        except SampleError as error:
-            self.fail(clip, error)
-
-    def _pictures_end(self, clip: Clip) -> None:
-        assert isinstance(clip, CopiedClip)
-        clip.pictures_done = True
-        for packet in clip.needed_tail():
-            self._write(clip, packet)
-        clip.tail = []
-
-    def _write(self, clip: Clip, packet: Packet) -> None:
-        muxer = clip.muxer
-        assert packet.pts is not None
-        if muxer.origin is None:
-            video = self.passage.video
-            muxer.video = muxer.container.add_stream_from_template(video, opaque=True)
-            muxer.size = (video.codec_context.width, video.codec_context.height)
-            muxer.begin(packet.pts)
-        assert muxer.origin is not None
-        if packet.pts < muxer.origin:
-            return  # a picture shown before the key frame that it follows needs what was cut off
-        copy_packet(muxer, packet)
-        self.passage.work.packets_copied += 1
-
-
-def copy_packet(muxer: ClipMuxer, packet: Packet) -> None:
-    """Put a packet of the source, bit for bit, into a clip."""
-    import av
-
-    assert muxer.origin is not None
-    pts, duration = (packet.pts or 0) - muxer.origin, packet.duration or 0
-    copy: Packet = av.Packet(packet)  # type: ignore[arg-type]  # shares its bytes
-    copy.time_base = muxer.time_base
-    copy.pts, copy.dts = pts, (order(packet) or 0) - muxer.origin
-    copy.is_keyframe = packet.is_keyframe
-    muxer.note_duration(pts, duration)
-    muxer.copied_frames += 1
-    muxer.take_picture(copy)
+        for clip in self._copying:
+            try:
+                clip.end_pictures()
+            except SampleError as error:
+                self.fail(clip, error)

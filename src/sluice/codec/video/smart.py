@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluice.codec.video.clip import ClipSettings, ClipSpan
-from sluice.codec.video.cutting import Clip, Cutting, FallbackError
+from sluice.codec.video.cutting import Clip, PacketCutting
 from sluice.codec.video.encode import encoding
-from sluice.codec.video.passage import Passage, PictureDecoder, Shown, order
+from sluice.codec.video.passage import FallbackError, Passage, PictureDecoder, Shown, order
 from sluice.codec.video.splice import ParameterSetError, Splice
 from sluice.codec.video.transcode import shown_for
 from sluice.errors import SampleError, UnreadableError
@@ -70,7 +70,6 @@ class SmartClip(Clip):
             self.muxer.note_duration(copied.pts, packet.duration or self._usual)
             self.covered = pts if self.covered is None else max(self.covered, pts)
             self.muxer.copied_frames += 1
-            self._passage.work.packets_copied += 1
             self._write(copied)
 
     def end_pictures(self) -> None:
@@ -131,7 +130,7 @@ class SmartClip(Clip):
         self.muxer.take_picture(packet)
 
 
-class SmartCutting(Cutting):
+class SmartCutting(PacketCutting):
     """Takes the source group by group: a group is copied into the clips that hold all of it, decoded for others.
 
     A group begins with a key frame at which decoding can begin, and ends before the next one. Pictures that follow

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sluice.errors import UnreadableError
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-    from sluice.codec.video.passage import Packet
+    from sluice.codec.video.passage import CodedSound, Packet
 
 AAC_BPS_PER_CHANNEL = 64_000
 """Transparent for most listeners: 128 kb/s for two channels (FFmpeg's own default for AAC)."""
@@ -43,47 +44,51 @@ def copies(audio: Any, wanted: Audio) -> bool:
 
 
 class CopiedSound:
-    """Copies packets; the first covers the clip's start, and what lies before it is cut off by the edit list."""
+    """Copies packets between `start` and `end` (seconds of the container).
 
-    def __init__(self, container: Any, audio: Any) -> None:
-        self.stream = container.add_stream_from_template(audio, opaque=True)
+    The first covers the clip's start; what lies before it is cut off by the edit list.
+    """
+
+    def __init__(self, container: Any, audio: Any, start: Fraction, end: Fraction) -> None:
         self.codec: str = audio.codec_context.codec.canonical_name
-        self._time_base: Fraction = audio.time_base
+        self._stream = container.add_stream_from_template(audio, opaque=True)
+        self._mux, self._time_base = container.mux_one, audio.time_base
+        self._rescales: bool | None = None  # not known before the file's header is written
+        self._origin = round(start / audio.time_base)
+        self._start, self._end = floor(start / audio.time_base), ceil(end / audio.time_base)
 
-    def take(self, packet: Packet, start: Fraction, end: Fraction) -> Iterator[Packet]:
-        """The packet as one of the clip, where it sounds between `start` and `end` (seconds of the container)."""
-        import av
+    def take(self, run: Sequence[CodedSound]) -> None:
+        """Copy packets that sound between the clip's start and its end; their own times are the clip's then."""
+        start, end, origin, stream = self._start, self._end, self._origin, self._stream
+        for packet, pts, ticks in run:
+            if pts >= end or pts + ticks <= start:
+                continue
+            packet.pts = packet.dts = pts - origin
+            packet.stream = stream
+            if self._rescales is not False:
+                packet.duration, packet.time_base = ticks, self._time_base
+            self._mux(packet)
+            if self._rescales is None:
+                self._rescales = stream.time_base != self._time_base
 
-        if packet.pts is None:
-            return
-        begins = packet.pts * self._time_base
-        if begins >= end or begins + (packet.duration or 0) * self._time_base <= start:
-            return
-        copy: Packet = av.Packet(packet)  # type: ignore[arg-type]  # shares its bytes
-        copy.stream, copy.time_base = self.stream, self._time_base
-        copy.pts = copy.dts = packet.pts - round(start / self._time_base)
-        copy.duration = packet.duration
-        copy.is_keyframe = packet.is_keyframe
-        yield copy
-
-    def finish(self) -> Iterator[Packet]:
+    def finish(self) -> None:
         """Nothing is held back."""
-        return iter(())
 
 
 class EncodedSound:
-    """Cuts decoded sound to the sample and encodes it to AAC."""
+    """Cuts decoded sound to the sample, between `start` and `end` (seconds of the container), and encodes it to AAC."""
 
     codec = "aac"
 
-    def __init__(self, container: Any, audio: Any) -> None:
+    def __init__(self, container: Any, audio: Any, start: Fraction, end: Fraction) -> None:
         import av
 
+        self._mux, self._start, self._end = container.mux_one, start, end
         source = audio.codec_context
         self._rate: int = source.sample_rate if source.sample_rate in _AAC_RATES_HZ else 48_000
         layout = "mono" if source.layout.nb_channels == 1 else "stereo"
-        self.stream = container.add_stream("aac", rate=self._rate)
-        context = self.stream.codec_context
+        self._stream = container.add_stream("aac", rate=self._rate)
+        context = self._stream.codec_context
         context.layout = layout
         self._channels: int = context.layout.nb_channels
         context.bit_rate = AAC_BPS_PER_CHANNEL * self._channels
@@ -93,8 +98,13 @@ class EncodedSound:
         self._fifo = av.AudioFifo()
         self._layout, self._given, self._ended = layout, 0, False
 
-    def take(self, frame: AudioFrame, start: Fraction, end: Fraction) -> Iterator[Packet]:
-        """The packets that come out on a frame of the source's sound, as far as it is between the two (seconds)."""
+    def take(self, frames: Sequence[AudioFrame]) -> None:
+        """Encode frames of the source's sound, as far as they are between the clip's start and its end."""
+        for frame in frames:
+            for packet in self._packets(frame, self._start, self._end):
+                self._mux(packet)
+
+    def _packets(self, frame: AudioFrame, start: Fraction, end: Fraction) -> Iterator[Packet]:
         if frame.pts is None or frame.time_base is None or self._ended:
             return
         begins = frame.pts * frame.time_base
@@ -127,19 +137,22 @@ class EncodedSound:
         self._ended = self._given >= wanted
 
     def _encode(self, *, partial: bool) -> Iterator[Packet]:
-        size = self.stream.codec_context.frame_size or 1024
+        size = self._stream.codec_context.frame_size or 1024
         while self._fifo.samples >= size or (partial and self._fifo.samples):
             frame = self._fifo.read(size, partial)
             if frame is None:
                 return
             with encoding():
-                yield from self.stream.encode(frame)
+                yield from self._stream.encode(frame)
 
-    def finish(self) -> Iterator[Packet]:
-        """The packets that are left."""
-        yield from self._encode(partial=True)
+    def finish(self) -> None:
+        """Encode what is left."""
+        for packet in self._encode(partial=True):
+            self._mux(packet)
         with encoding():
-            yield from self.stream.encode(None)
+            packets = self._stream.encode(None)
+        for packet in packets:
+            self._mux(packet)
 
 
 class SoundDecoder:

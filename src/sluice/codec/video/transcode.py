@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from sluice.codec.video.clip import ClipSettings, ClipSpan
-from sluice.codec.video.cutting import Clip, Cutting
+from sluice.codec.video.cutting import Clip, PacketCutting
 from sluice.codec.video.encode import PictureEncoder, Shape, shape_of
 from sluice.codec.video.passage import PictureDecoder, Shown
 from sluice.errors import SampleError, UnreadableError
@@ -40,7 +40,7 @@ class Look:
         return settings.bitrate
 
 
-class Transcoding(Cutting):
+class Transcoding(PacketCutting):
     """Decodes what the clips need, each frame once, and encodes it into all clips that it belongs to."""
 
     look: Look

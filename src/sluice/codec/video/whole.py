@@ -45,4 +45,5 @@ def whole_clip(media: Media) -> ClipFile | ClipFailure:
             info.stored_width_px, info.stored_height_px, info.fps, info.codec, info.bitrate_bps
         ),
         media=media,
+        is_source=True,
     )
