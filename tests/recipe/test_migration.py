@@ -160,19 +160,27 @@ def test_what_cuts_videos_goes_before_all_else_and_clips_are_written() -> None:
     recipe, found = _carried(
         "video_duration_filter: {min_duration: 20}",
         "clean_links_mapper",
-        "video_split_by_duration_mapper: {split_duration: 5, keep_original_sample: false}",
         "video_split_by_scene_mapper: {threshold: 20.0}",
+        "video_split_by_duration_mapper",
     )
-    assert [type(step) for step in recipe.steps] == [Split, Split, Map, Keep]
-    stride, shots = (step.operator for step in recipe.steps if isinstance(step, Split))
-    assert (stride.name, stride.settings) == ("video_split_stride", {"length_s": 5, "min_length_s": 0})
+    assert [type(step) for step in recipe.steps] == [Split, Map, Keep]
+    (shots,) = (step.operator for step in recipe.steps if isinstance(step, Split))
     assert (shots.name, shots.settings["trim_s"]) == ("video_split_shots", 0)
     assert recipe.write is not None
     assert recipe.write.format == "clips"
-    assert sum("judge clips now" in note for note in found.differs) == 2
-    assert found.left == ["line 7: `video_split_by_scene_mapper`: the setting `threshold: 20.0`"]
-    (kept,) = _carried("video_split_by_duration_mapper")[1].left
+    assert sum("judge clips now" in note for note in found.differs) == 1
+    threshold, second = found.left
+    assert threshold == "line 6: `video_split_by_scene_mapper`: the setting `threshold: 20.0`"
+    assert "a second cut" in second
+
+
+def test_videos_are_cut_by_length_as_there_but_for_the_whole_ones() -> None:
+    recipe, found = _carried("video_split_by_duration_mapper: {split_duration: 5}")
+    (stride,) = (step.operator for step in recipe.steps if isinstance(step, Split))
+    assert (stride.name, stride.settings) == ("video_split_stride", {"length_s": 5, "min_length_s": 0})
+    (kept,) = found.left
     assert "keep_original_sample: true" in kept
+    assert _carried("video_split_by_duration_mapper: {keep_original_sample: false}")[1].left == []
 
 
 def test_what_comes_near_is_named_where_there_is_no_counterpart() -> None:

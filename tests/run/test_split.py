@@ -383,7 +383,21 @@ def test_an_empty_table_is_no_trouble(tmp_path: Path) -> None:
     found = go(tmp_path, CHUNKS % 30 + LONG)
     assert (found["read"], level_of(found)["childless"]) == (0, 2)
     assert balanced(found)
-    verify(Run.open(str(tmp_path / "out")).place, quiet=True)
+    out = Run.open(str(tmp_path / "out"))
+    verify(out.place, quiet=True)
+    assert "childless" in build(out)
+    columns = set(pq.read_schema(tmp_path / "out/selection.parquet").names)
+    assert {
+        "id",
+        "key",
+        "fate",
+        "rule",
+        "failing",
+        "duplicate_of",
+        "shard",
+        "margin_0",
+        "items_dropped",
+    } <= columns
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,17 @@
-"""Lets an operator that waits for the outside world tell its supervisor that it does not hang."""
+"""Lets what takes its time tell its supervisor that it does not hang, and which sample is under way."""
 
 from __future__ import annotations
 
 from collections.abc import MutableSequence
 from time import monotonic_ns
 
-_SINCE = 2
+_ROW, _STEP, _SINCE = 0, 1, 2
 
 _beat: MutableSequence[int] | None = None
 
 
 def follow(beat: MutableSequence[int]) -> None:
-    """From now on `waiting` speaks through this beat (see `Program`)."""
+    """From now on `waiting` and `at` speak through this beat (see `Program`)."""
     global _beat
     _beat = beat
 
@@ -24,3 +24,12 @@ def waiting() -> None:
     """
     if _beat is not None:
         _beat[_SINCE] = monotonic_ns()
+
+
+def at(row: int, step: int, more_s: float = 0.0) -> None:
+    """A sample is under way from now on: it is to blame if the process dies, or if it takes longer than it may.
+
+    It may take `more_s` seconds more than a sample may otherwise.
+    """
+    if _beat is not None:
+        _beat[_ROW], _beat[_STEP], _beat[_SINCE] = row, step, monotonic_ns() + int(more_s * 1e9)

@@ -319,6 +319,9 @@ def _carry_mapper(carry: Carry, name: str, entry: MapperEntry, settings: dict[st
 
 
 def _carry_splitter(carry: Carry, entry: SplitterEntry, settings: dict[str, Any]) -> None:
+    if carry.splits:
+        carry.tell("left", "a second cut (samples are split once here: write the clips, and split those)")
+        return
     carry.split(entry.operator, entry.fixed | _translated(carry, entry.settings, settings))
     carry.tell("differs", "each clip is a sample of its own here, and is written as one")
     if carry.has_rules:

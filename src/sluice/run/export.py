@@ -13,11 +13,12 @@ import xxhash
 
 from sluice.errors import NotFoundError
 from sluice.model.client import Serving, serve
+from sluice.operator import alive
 from sluice.plan import Mappers
 from sluice.readers import Slice
 from sluice.readers.again import read_again
 from sluice.run.engine import Beat, Quarantine, rest
-from sluice.run.last_step import Given, LastStep, given_values
+from sluice.run.last_step import Given, LastStep, condemned, given_values
 from sluice.run.source import SourceRef
 from sluice.sample import Batch, Sample
 from sluice.sample.fields import Fields, types_of
@@ -96,15 +97,22 @@ class WriteJob:
     def __call__(self, task: WriteTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> WriteReport:
         """Write one shard, whole or not at all, then note it in the ledger."""
         rest(beat)
+        alive.follow(beat)
         fields = from_ipc(task.fields) if task.fields is not None else None
         samples = self._with_bytes(task)
         if self._last_step is not None:
             samples = self._last_step(samples, beat, quarantined, self._given(task))
+        elif quarantined:
+            samples = (
+                condemned(s, quarantined[row]) if s is not None and row in quarantined else s
+                for row, s in enumerate(samples)
+            )
         place = Location(self.ledger) / f"{task.index:05d}.json"
         entry: dict[str, Any] = {"digest": task.digest}
         if task.partition is not None:
             entry["partition"] = asdict(task.partition)
         result = self._written(task, samples, fields)
+        rest(beat)
         entry |= ledger_entry(result)
         replaced = _replaced(place, {f.path for f in result.files})
         place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))

@@ -48,8 +48,7 @@ class LastStep:
             if sample is None:
                 yield None
             elif row in quarantined:
-                found = quarantined[row]
-                yield _failed(sample, f"{found.step}: {found.reason}", found.detail)
+                yield condemned(sample, quarantined[row])
             else:
                 beat[ROW], beat[STEP], beat[SINCE] = row, 0, monotonic_ns()
                 mapped = self._mapped(sample, known)
@@ -109,6 +108,11 @@ def _value(parts: list[Any]) -> Any:
     if len(parts) == 1:
         return parts[0]
     return None if all(part is None for part in parts) else tuple(parts)
+
+
+def condemned(sample: Sample, why: Quarantine) -> Sample:
+    """A sample that took its process down, for the writer to leave out."""
+    return _failed(sample, f"{why.step}: {why.reason}", why.detail)
 
 
 def _failed(sample: Sample, reason: str, detail: str) -> Sample:

@@ -109,9 +109,6 @@ def write_selection(
             if writer is None:
                 writer = pq.ParquetWriter(sink, chunk.schema, compression="zstd")
             writer.write_table(chunk, row_group_size=CHUNK_ROWS)
-        if writer is None:
-            empty = pa.table({"ordinal": pa.array([], pa.int64()), "fate": pa.array([], pa.string())})
-            writer = pq.ParquetWriter(sink, empty.schema)
         writer.close()
     return [m for m, _ in margins]
 
@@ -132,15 +129,25 @@ def _margins_sql(margins: Sequence[tuple[Margin, Atom]], fates: Fates) -> str:
 
 
 def _batches(relation: Any) -> Iterator[pa.Table]:
-    for batch in relation.to_arrow_reader(CHUNK_ROWS):
+    """Its rows in chunks; where it has none, one chunk without rows, which still has the columns."""
+    reader = relation.to_arrow_reader(CHUNK_ROWS)
+    found = False
+    for batch in reader:
         if batch.num_rows:
+            found = True
             yield pa.Table.from_batches([batch])
+    if not found:
+        yield reader.schema.empty_table()
+
+
+def _start(batch: pa.Table) -> int:
+    return int(batch.column("ordinal")[0].as_py()) if batch.num_rows else 0
 
 
 def _with_fates(
     batch: pa.Table, fates: Fates, names: list[str], placed: Mapping[str, np.ndarray[Any, Any]]
 ) -> pa.Table:
-    start = batch.column("ordinal")[0].as_py()
+    start = _start(batch)
     here = slice(start, start + batch.num_rows)
     step = fates.step[here]
     failing: list[list[str]] = [[] for _ in range(batch.num_rows)]
@@ -170,7 +177,7 @@ ITEMS_DROPPED = pa.list_(
 
 
 def _items_dropped(batch: pa.Table, fates: Fates, names: list[str], connection: Any) -> pa.Array:
-    start = batch.column("ordinal")[0].as_py()
+    start = _start(batch)
     ordinals = [o for o in range(start, start + batch.num_rows) if fates.dropped_items.get(o)]
     if not ordinals:
         return pa.nulls(batch.num_rows, ITEMS_DROPPED)

@@ -21,6 +21,7 @@ from sluice.codec.video.preview import window_previews
 from sluice.codec.video.whole import whole_clip
 from sluice.codec.video.windows import frame_windows
 from sluice.errors import ReadError, SampleError, StorageError, UsageError
+from sluice.operator import alive
 from sluice.sample import Item, Media, Sample
 from sluice.sample.fields import Fields, types_of
 from sluice.sample.members import extension_for
@@ -33,6 +34,9 @@ from sluice.writers.columns import beside, check_embeddings, json_rows, measures
 from sluice.writers.files import hashed, put, put_table
 from sluice.writers.protocol import Dropped, ShardFile, ShardResult
 
+WRITING = 1
+"""The step of the beat that says that a clip is being written (0 are mappers)."""
+_DAY_S = 86_400.0
 CLIPS_A_SHARD = 8
 """Clips after which a shard ends with its source: some minutes of encoding, so that all workers are busy to the end."""
 
@@ -188,7 +192,9 @@ class ClipsWriter:
             return
         spans = [ClipSpan(w.media.start_s, w.media.end_s, w.media.crop) for w in cut]
         results = cut_clips(cut[0].source, spans, self.settings, folder=folder)
-        yield from zip(cut, results, strict=True)
+        for wanted in cut:
+            alive.at(wanted.position, WRITING, _more_s(wanted.media))
+            yield wanted, next(results)
 
     def _write(
         self, wanted: _Wanted, clip: ClipFile, row: Mapping[str, Any], dropped: Dropped | None
@@ -226,6 +232,11 @@ class ClipsWriter:
             "has_caption": told["has_caption"],
         }
         return [video, *sides, meta], row_told
+
+
+def _more_s(media: Media) -> float:
+    """How much longer than another sample a clip may take: a minute for each of its seconds, a whole file a day."""
+    return _DAY_S if media.end_s is None else 60 * (media.end_s - (media.start_s or 0.0))
 
 
 def _previews(wanted: _Wanted, clip: ClipFile) -> Iterator[tuple[tuple[int, int], bytes]]:
