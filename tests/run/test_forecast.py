@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journey_operators import operators
 from small_pictures import make_source, recipe
 
 from sluice.plan import Unit
 from sluice.readers import FileStat, Slice
+from sluice.recipe.load import loads
+from sluice.run import run
 from sluice.run.convert import convert
 from sluice.run.execute import Options, execute
 from sluice.run.forecast import draw, outlook, probe, wilson
@@ -94,6 +97,20 @@ def test_the_outlook_tells_units_passes_and_what_is_known(shards: Path) -> None:
     after = outlook(_prepared(shards))
     assert after["units_known"] == 5
     assert all(o["units_to_compute"] == 0 for o in after["passes"][0]["operators"])
+
+
+def test_dear_operators_that_saw_every_sample_have_nothing_left_to_do(shards: Path) -> None:
+    dear = loads(
+        "source: in\nsteps:\n  - measure: image_dear_score\nwrite: {path: out}\n", source=str(shards)
+    )
+
+    def to_compute() -> int:
+        found = prepare(dear, output=str(shards.parent / "out"), operators=operators())
+        return int(outlook(found)["passes"][0]["operators"][0]["units_to_compute"])
+
+    assert to_compute() == 5
+    run(dear, output=str(shards.parent / "out"), workers=0, quiet=True, operators=operators())
+    assert to_compute() == 0
 
 
 def test_features_that_operators_share_are_named(shards: Path) -> None:

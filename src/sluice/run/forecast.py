@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -22,7 +23,7 @@ from sluice.run.engine import Engine
 from sluice.run.execute import Options, execute
 from sluice.run.prepare import Prepared
 from sluice.storage import Location
-from sluice.store import RunDir, Table, step_name
+from sluice.store import Fragment, RunDir, Table, step_name
 
 UNKNOWN_UNIT_SAMPLES = 1000
 """What a unit that was not counted yet (a compressed or remote shard) is taken to hold when units are drawn."""
@@ -72,10 +73,17 @@ def _samples(unit: Unit) -> int | None:
 
 
 def _known_marks(prepared: Prepared) -> list[frozenset[str]]:
-    """For each unit the marks of the columns that are stored for all its rows."""
-    return [
-        frozenset(m for f in prepared.known.of(unit) if f.whole for m in f.marks) for unit in prepared.units
-    ]
+    """For each unit the marks of the columns that are stored for all its rows, in one fragment or by parts."""
+    return [frozenset(_held(prepared.known.of(unit))) for unit in prepared.units]
+
+
+def _held(fragments: Sequence[Fragment]) -> Iterator[str]:
+    yield from (mark for f in fragments if f.whole for mark in f.marks)
+    rows = max((f.rows for f in fragments if f.whole), default=0)
+    by_parts: Counter[str] = Counter()
+    for part in fragments:  # of dear operators, which never say that they hold all rows
+        by_parts.update(dict.fromkeys(part.marks, part.rows))
+    yield from (mark for mark, count in by_parts.items() if count == rows)
 
 
 def _is_known(prepared: Prepared, marks: frozenset[str]) -> bool:
