@@ -197,3 +197,21 @@ def test_clips_in_a_bucket_are_those_on_a_disk(
     assert expected.items() <= contents(command.output).items()
     table = pq.read_table(io.BytesIO((Location(command.output) / "clips.parquet").read()))
     assert table.num_rows == 2 * SOURCES
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_wrote_goes_where_the_next_one_keeps_something_else(
+    source: Path, tmp_path: Path
+) -> None:
+    command = command_in(tmp_path, source)
+    output = Path(command.output)
+    driver = command.start()
+    assert until(lambda: any(output.glob("clips/*.mp4")) or driver.poll() is not None, 60)
+    assert driver.poll() is None
+    command.kill(driver)
+    begun = {path.stem for path in output.glob("clips/*.mp4")}
+    others = RECIPE.replace("write:", "  - keep: {rule: video_duration_s > 10, name: long}\nwrite:")
+    summary = json.loads(replace(command, recipe=others, options=("--update",)).finish())
+    assert begun
+    assert (summary["kept"], summary["dropped"]) == (0, 2 * SOURCES)
+    assert not [p for name in ("clips", "metas") for p in (output / name).rglob("*") if p.is_file()]

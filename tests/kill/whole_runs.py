@@ -98,6 +98,7 @@ class Command:
     env: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     """What goes before the interpreter, such as a shell that sets a limit."""
+    options: tuple[str, ...] = ()
 
     def start(self) -> subprocess.Popen[str]:
         """A driver in a session of its own, so that all its processes can be found."""
@@ -108,7 +109,7 @@ class Command:
             plugin(known)
         path = [str(known), str(TESTS / "hostile"), str(TESTS.parent / "src")]
         options = [str(recipe), "--source", self.source, "--output", self.output, "--store", self.store]
-        options += ["--workers", str(self.workers), "--quiet", "--json"]
+        options += [*self.options, "--workers", str(self.workers), "--quiet", "--json"]
         options += [part for setting in self.settings for part in ("--set", setting)]
         return subprocess.Popen(
             [*self.prefix, sys.executable, "-W", "error", "-m", "sluice", "run", *options],

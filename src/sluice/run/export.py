@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from typing import Any
@@ -108,16 +108,32 @@ class WriteJob:
                 for row, s in enumerate(samples)
             )
         place = Location(self.ledger) / f"{task.index:05d}.json"
+        before = _known_files(place)
+        self._note_begun(task, place, before)
         entry: dict[str, Any] = {"digest": task.digest}
         if task.partition is not None:
             entry["partition"] = asdict(task.partition)
         result = self._written(task, samples, fields)
         rest(beat)
         entry |= ledger_entry(result)
-        replaced = _replaced(place, {f.path for f in result.files})
+        # Files of this shard's earlier state that it has no more: to be deleted once all shards are written.
+        replaced = sorted(before - {f.path for f in result.files})
         place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))
         size = sum(f.size for f in result.files)
         return WriteReport(task.index, result.samples, size, result.failed)
+
+    def _note_begun(self, task: WriteTask, place: Location, before: set[str]) -> None:
+        """Note which files there will be, where they are the samples' own, beside those of an earlier state.
+
+        Without a digest: whoever goes on after this was killed writes the shard again, or what is kept instead, and
+        knows what to delete.
+        """
+        if not hasattr(self._writer, "names_of"):
+            return
+        samples = (sample for sample, _ in known_samples(from_ipc(task.samples)))
+        names = {name for sample in samples for name in self._writer.names_of(sample, bool(task.dropped))}
+        files = [{"path": path} for path in sorted(before | names)]
+        place.write(ledger_bytes({"digest": "", "files": files, "samples": 0, "failed": {}}))
 
     def _written(
         self, task: WriteTask, samples: Iterable[Sample | None], fields: pa.Table | None
@@ -208,14 +224,13 @@ def ledger_bytes(entry: Mapping[str, Any]) -> bytes:
     return json.dumps(entry, indent=1, sort_keys=True).encode()
 
 
-def _replaced(place: Location, written: Container[str]) -> list[str]:
-    """Files of this shard's earlier state that it has no more: to be deleted once all shards are written."""
+def _known_files(place: Location) -> set[str]:
+    """All files that a shard's entry in the ledger knows of, of earlier states too; none where it has no entry."""
     try:
         before = json.loads(place.read())
     except NotFoundError:
-        return []
-    files = {f["path"] for f in before["files"]} | set(before.get("replaced", ()))
-    return sorted(path for path in files if path not in written)
+        return set()
+    return {f["path"] for f in before["files"]} | set(before.get("replaced", ()))
 
 
 def to_ipc(table: pa.Table) -> bytes:

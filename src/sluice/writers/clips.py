@@ -142,6 +142,14 @@ class ClipsWriter:
         files, _ = self._write_clips(index, intake, samples, measures(fields, "none"), why)
         return ShardResult(tuple(files), len(intake.kept), intake.failed)
 
+    def names_of(self, sample: Sample, dropped: bool) -> Iterator[str]:
+        """Where a clip and its metadata may come to lie: by the sample's id, or its key where that is its name."""
+        videos = [item for item in sample.items if item.modality == "video"]
+        suffixes = {"mp4", *(_suffix(video) for video in videos)}
+        for name in {sample.id, sample.key}:
+            yield f"metas/{self.annotation_version}/{name}.json"
+            yield from (f"{_folder(dropped)}/{name}.{suffix}" for suffix in suffixes)
+
     def finish(
         self, shards: Sequence[Mapping[str, Any]], dropped: Sequence[Mapping[str, Any]] | None = None
     ) -> tuple[ShardFile, ...]:
@@ -205,7 +213,7 @@ class ClipsWriter:
         others = bodies(replace(sample, items=wanted.others))
         looks = list(_previews(wanted, clip)) if self.previews else []
         suffix = f".{_suffix(wanted.video)}" if clip.is_source else ".mp4"
-        place = f"{'clips' if dropped is None else 'filtered_clips'}/{name}{suffix}"
+        place = f"{_folder(dropped is not None)}/{name}{suffix}"
         with hashed(self.output / place) as file:
             for chunk in clip.chunks():
                 file.write(chunk)
@@ -331,6 +339,10 @@ def _room(output: Location, index: int) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(dropped: bool) -> str:
+    return "filtered_clips" if dropped else "clips"
 
 
 def _suffix(video: Item) -> str:

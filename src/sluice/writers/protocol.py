@@ -55,11 +55,13 @@ class Writer(Protocol):
     bytes count against `shard_size` (all of a sample's, where it says nothing). `gathers` says that samples of one
     parent are written together, whose bytes count once, and how many samples a shard has before it ends with a parent
     (where `shard_samples` does not say it). `names_by_id` says that files are named by the samples' ids, so that of
-    several with one id only the first can be written. `finish(shards)` is called once all
-    shards are written, with their ledger entries in order (`files`, `samples`, `failed`, `partition`); it writes what
-    tells of them together, and returns those files. `write_dropped(index, samples, fields, why)` writes a shard of what
-    steps dropped, apart from what is kept, a `Dropped` for each sample; such a class has `finish(shards, dropped)`,
-    which is given the entries of those shards too (None where they are not wanted).
+    several with one id only the first can be written; such a class may have `names_of(sample, dropped)`, the files that
+    may come of a sample, which are then deleted where a run is killed and another goes on without that sample.
+    `finish(shards)` is called once all shards are written, with their ledger entries in order (`files`, `samples`,
+    `failed`, `partition`); it writes what tells of them together, and returns those files.
+    `write_dropped(index, samples, fields, why)` writes a shard of what steps dropped, apart from what is kept, a
+    `Dropped` for each sample; such a class has `finish(shards, dropped)`, which is given the entries of those shards
+    too (None where they are not wanted).
     """
 
     format: ClassVar[str]
