@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -165,10 +166,14 @@ def test_the_process_ends_with_its_keeper_and_leaves_nothing() -> None:
     assert not folder.exists()
 
 
-def test_the_process_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+def test_the_process_ends_with_a_driver_that_is_killed_and_the_next_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import subprocess
     import sys
 
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     script = (
         "import sys, time\n"
         "from sluice.model.keeper import Keeper\n"
@@ -182,6 +187,9 @@ def test_the_process_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:
         pid = int(driver.stdout.readline())
         driver.kill()
     assert until(lambda: not Path(f"/proc/{pid}").exists(), 20)
+    assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["sluice-models"]
+    Keeper("cpu").close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_strangers_are_not_served(keeper: Keeper) -> None:

@@ -107,6 +107,12 @@ def test_nothing_tells_of_the_machine_it_was_made_on() -> None:
         assert path.name == Path(__file__).name or not re.search(hosts, text), path
 
 
+def test_temporary_folders_do_not_outlive_a_killed_process() -> None:
+    made = re.compile(r"mkdtemp|TemporaryDirectory|NamedTemporaryFile")
+    sources = [path for path in _tracked() if path.suffix == ".py" and "src" in path.relative_to(ROOT).parts]
+    assert [path.name for path in sources if made.search(path.read_text())] == ["scratch.py"]
+
+
 def test_files_of_tests_have_names_of_their_own() -> None:
     names = Counter(path.name for path in _tracked() if path.name.startswith("test_"))
     assert [name for name, count in names.items() if count > 1] == [], "pytest imports each by its name alone"

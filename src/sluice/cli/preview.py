@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,6 +114,7 @@ def _grid(choice: Choice, target: Location, path: str, settings: dict[str, Any])
         )
     from sluice.codec.video.container import set_decoder_threads
     from sluice.codec.video.grid import GridCell, GridSettings, write_grid
+    from sluice.storage.scratch import scratch
 
     wanted = GridSettings(
         settings["columns"],
@@ -128,8 +127,8 @@ def _grid(choice: Choice, target: Location, path: str, settings: dict[str, Any])
     cells = (GridCell(face.key, face.media, not face.is_video) for face in choice.faces())
     former = set_decoder_threads(0)
     try:
-        with tempfile.TemporaryDirectory(prefix="sluice-preview-") as room:
-            made = Path(room) / "grid.mp4"
+        with scratch("sluice-preview") as room:
+            made = room / "grid.mp4"
             found = write_grid(cells, len(choice), made, wanted)
             target.upload(made)
     finally:

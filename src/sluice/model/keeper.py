@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +11,14 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from time import sleep
 
 from sluice.model.client import Serving
 from sluice.model.device import device_class, torch_module
 from sluice.operator import Instance
 from sluice.operator.spec import Contents
+from sluice.storage.scratch import scratch
 
 LIMIT_S = 600.0
 """How long one batch may be on a device: a hung device is given up then, not a large model's slow batch."""
@@ -80,9 +79,10 @@ class Keeper:
     def __init__(self, device: str, limit_s: float = LIMIT_S) -> None:
         self.notes: Counter[str] = Counter()
         self._key, self._limit_s, self._closed = secrets.token_bytes(32), limit_s, threading.Event()
-        self._folder = Path(tempfile.mkdtemp(prefix="sluice-models-"))
+        self._room = ExitStack()
+        folder = self._room.enter_context(scratch("sluice-models"))
         visible = _visible_devices() if device == "cuda" else [""]
-        addresses = tuple(str(self._folder / str(k)) for k in range(len(visible)))
+        addresses = tuple(str(folder / str(k)) for k in range(len(visible)))
         self.serving = Serving(device, addresses, self._key)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._threads = [
@@ -103,7 +103,7 @@ class Keeper:
             process.kill()
         for thread in self._threads:
             thread.join()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._room.close()
 
     def _keep(self, address: str, visible: str) -> None:
         while not self._closed.is_set():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from sluice.recipe.recipe import Recipe, Source, Write
 from sluice.recipe.steps import Measure
 from sluice.storage import Location
+from sluice.storage.scratch import scratch
 from sluice.store import RunDir
 
 BIN = "video_bin"
@@ -34,7 +34,7 @@ def convert_bins(
     steps = (Measure.model_validate({"operators": [{BIN: {"keep_low": True}}]}),)
     write = Write(path=target, format=format, partition_by=BIN, settings=dict(settings), **packing)
     recipe = Recipe.model_validate({"name": "convert", "source": source, "steps": steps, "write": write})
-    with tempfile.TemporaryDirectory(prefix="sluice-convert-") as folder:
+    with scratch("sluice-convert") as folder:
         summary = run(
             recipe, output=target, run_dir=f"{folder}/run", store=f"{folder}/store", workers=0, quiet=quiet
         )

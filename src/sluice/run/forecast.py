@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from sluice.run.engine import Engine
 from sluice.run.execute import Options, execute
 from sluice.run.prepare import Prepared
 from sluice.storage import Location
+from sluice.storage.scratch import scratch
 from sluice.store import Fragment, RunDir, Table, step_name
 
 UNKNOWN_UNIT_SAMPLES = 1000
@@ -167,7 +167,7 @@ def probe(
     bound. `hours` (with these workers, start-up included) is None where nothing had to be measured.
     """
     chosen = draw(prepared.units, samples, seed)
-    with tempfile.TemporaryDirectory(prefix="sluice-probe-") as folder:
+    with scratch("sluice-probe") as folder:
         place = Location(folder)
         small = replace(
             prepared,

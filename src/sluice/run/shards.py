@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from sluice.readers.groups import Group, groups
 from sluice.readers.tar import tar_members
 from sluice.sample.members import join_member, safe_member, split_member
 from sluice.storage import Location
+from sluice.storage.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _local(place: Location) -> Iterator[Path]:
     if place.is_local:
         yield place.path
         return
-    with tempfile.TemporaryDirectory(prefix="sluice-verify-") as folder:
-        path = Path(folder) / place.name
+    with scratch("sluice-verify") as folder:
+        path = folder / place.name
         place.download(path)
         yield path

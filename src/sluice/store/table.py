@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import atexit
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from sluice.errors import StorageError, UsageError
 from sluice.sample import Batch, Sample
 from sluice.storage import Location
+from sluice.storage.scratch import scratch
 from sluice.store.aside import file_name
 
 
@@ -68,8 +68,9 @@ class Table:
         """The folder of the table's files on this machine; remote ones are fetched once."""
         if self.location.is_local:
             return self.location.path
-        folder = Path(tempfile.mkdtemp(prefix="sluice-table-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        room = ExitStack()
+        folder = room.enter_context(scratch("sluice-table"))
+        atexit.register(room.close)
         for entry in self.location.list():
             (self.location / entry.path).download(folder / entry.path)
         return folder

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from sluice.sandbox.registry import Component
 from sluice.sandbox.train.program import Program
 from sluice.sandbox.train.protocol import Trained
 from sluice.sandbox.train.trials import reason_of
+from sluice.storage.scratch import scratch
 
 TimeoutS = Annotated[float, Field(gt=0)] | None
 """`timeout_s: 600`; a component that has this setting, and is given it, has a process of its own for each call."""
@@ -81,8 +81,8 @@ class Apart:
             "method": method,
             "arguments": arguments,
         }
-        with TemporaryDirectory(prefix="sluice-") as folder:
-            request, place = Path(folder, "request.json"), Path(folder, "answer.json")
+        with scratch("sluice-apart") as folder:
+            request, place = folder / "request.json", folder / "answer.json"
             request.write_text(json.dumps(asked, default=str), encoding="utf-8")
             self._program.run({"request": request, "answer": place}, arguments["log"])
             if not place.exists():
