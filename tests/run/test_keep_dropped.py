@@ -18,6 +18,7 @@ from sluice.errors import UsageError, VerifyError
 from sluice.readers import detect_format, open_reader
 from sluice.recipe.load import load
 from sluice.run import run
+from sluice.run.convert import convert
 from sluice.run.verify import verify
 from sluice.store import RunDir
 
@@ -180,6 +181,16 @@ def test_shards_and_captions_are_of_what_was_kept(apart: Path, captioner: Captio
     summary = run(recipe, output=output, workers=0, quiet=True)
     assert (summary["kept"], summary["by_rule"]["not valid"]) == (2, 4)
     assert metas(tmp_path, "v1").keys() - {"dataset"} == ids(apart, "kept")
+
+
+@pytest.mark.parametrize(("to", "written"), [("clips", 2), ("video-shards", 2), ("parquet", 6)])
+def test_what_was_dropped_is_no_clip_elsewhere(apart: Path, tmp_path: Path, to: str, written: int) -> None:
+    settings = {"text_encoder": "none"} if to == "video-shards" else {}
+    done = convert(str(apart), str(tmp_path / "to"), to=to, settings=settings, quiet=True)
+    assert (done.read, done.written, done.left_out, done.failed) == (6, written, 6 - written, 0)
+    reader = open_reader(str(tmp_path / "to"))
+    found = [sample for part in reader.slices() for sample in reader.read(part)]
+    assert {s.key for s in found if s.fields["valid"]} == ids(apart, "kept")
 
 
 def test_a_tree_of_nothing_but_dropped_clips_is_one_without_clips(

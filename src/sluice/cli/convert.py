@@ -70,7 +70,7 @@ def command(
     DST becomes a folder of shards. Bytes, keys and sidecars stay as they are. Formats: webdataset, folder, parquet,
     jsonl; of documents interleaved-webdataset, interleaved-parquet, obelics, llava and data-juicer; of clips clips,
     video-shards and video-finetuning. html and warc are read only. Exit code 1 when samples could not be converted,
-    with the list.
+    with the list; clips that are not `valid`, as those that rules dropped, are left out where clips are written.
     """
     from sluice.run.convert import convert
     from sluice.run.memory import reuse_memory
@@ -133,7 +133,8 @@ def _size(text: str) -> int:
 
 
 def _tell(done: Converted, dst: str) -> None:
-    say(f"{done.read:,} read = {done.written:,} written + {done.failed:,} failed", bold=True)
+    left_out = f" + {done.left_out:,} not valid" if done.left_out else ""
+    say(f"{done.read:,} read = {done.written:,} written{left_out} + {done.failed:,} failed", bold=True)
     say(f"{counted(done.shards, 'shard')}, {size_text(done.size_bytes)} in {dst.rstrip('/')}/")
     if done.renamed:
         say(f"{done.renamed:,} keys were taken by earlier samples and got their file's name as prefix")

@@ -33,10 +33,14 @@ class Failure:
 
 @dataclass
 class Converted:
-    """What a conversion came to. `read` = `written` + `failed`; of the failures the first 10,000 are listed."""
+    """What a conversion came to. `read` = `written` + `left_out` + `failed`; the first 10,000 failures are listed.
+
+    Left out are clips that are not `valid`, where the format is one of clips.
+    """
 
     read: int = 0
     written: int = 0
+    left_out: int = 0
     shards: int = 0
     size_bytes: int = 0
     renamed: int = 0
@@ -80,16 +84,17 @@ def convert(
     _refuse_mixing(place, out)
     reader = open_reader(place, format=format, columns=columns, settings=read_settings)
     writer = open_writer(out, to, **(settings or {}))
+    valid_only = reader.format == "clips" and getattr(writer, "valid_only", False)
     out.is_writable()
     if hasattr(writer, "write_partitioned"):
         given = Source(path=source, format=format, columns=columns, settings=dict(read_settings or {}))
         packing = {"shard_size": shard_size, "shard_samples": shard_samples}
-        return _by_run(*convert_bins(given, target, to, packing, settings or {}, quiet))
+        return _by_run(*convert_bins(given, target, to, packing, settings or {}, valid_only, quiet))
     done = Converted()
     parts = list(reader.slices())
     total = _total(parts)
     with Progress(total, label="convert", quiet=quiet) as progress:
-        feed = Feed(_readable(reader, parts, done), shard_size, shard_samples)
+        feed = Feed(_readable(reader, parts, done, valid_only), shard_size, shard_samples)
         told = 0
         entries: list[dict[str, Any]] = []
         while feed.more():
@@ -112,6 +117,7 @@ def _by_run(summary: Mapping[str, Any], failed: Sequence[tuple[str, str]]) -> Co
     return Converted(
         summary["read"],
         summary["kept"],
+        summary["dropped"],
         summary["shards"],
         summary["size_bytes"],
         reasons=dict(summary["failures"]),
@@ -133,8 +139,8 @@ def _total(parts: Sequence[Slice]) -> int | None:
     return None if None in counts else sum(c or 0 for c in counts)
 
 
-def _readable(reader: Reader, parts: Sequence[Slice], done: Converted) -> Iterator[Sample]:
-    """All samples under keys of their own; what cannot be read at all is counted here."""
+def _readable(reader: Reader, parts: Sequence[Slice], done: Converted, valid_only: bool) -> Iterator[Sample]:
+    """All samples under keys of their own; what cannot be read at all, or is left out, is counted here."""
     taken: set[str] = set()
     for part in parts:
         stem = PurePosixPath(part.files[0].path).name.partition(".")[0]
@@ -143,6 +149,9 @@ def _readable(reader: Reader, parts: Sequence[Slice], done: Converted) -> Iterat
             note = next((n for n in sample.notes if n.kind == "read" or _lost(sample, n.item)), None)
             if note is not None:
                 done.fail(sample.key, note.reason, note.detail)
+                continue
+            if valid_only and sample.fields.get("valid") is False:
+                done.left_out += 1
                 continue
             key = unique_key(sample.key, stem, taken)
             done.renamed += key != sample.key

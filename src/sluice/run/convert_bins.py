@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from sluice.recipe.recipe import Recipe, Source, Write
-from sluice.recipe.steps import Measure
+from sluice.recipe.steps import Keep, Measure
 from sluice.storage import Location
 from sluice.storage.scratch import scratch
 from sluice.store import RunDir
@@ -23,15 +23,19 @@ def convert_bins(
     format: str,
     packing: Mapping[str, Any],
     settings: Mapping[str, Any],
+    valid_only: bool,
     quiet: bool,
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Write all clips of a source into their bins, those below 720 px too; the run's summary, and failures by key.
+
+    With `valid_only` clips that are not `valid` are dropped.
 
     What a run remembers is not kept: only the training set is left.
     """
     from sluice.run import run
 
-    steps = (Measure.model_validate({"operators": [{BIN: {"keep_low": True}}]}),)
+    valid = (Keep.model_validate({"rule": "valid = true"}),) if valid_only else ()
+    steps = (*valid, Measure.model_validate({"operators": [{BIN: {"keep_low": True}}]}))
     write = Write(path=target, format=format, partition_by=BIN, settings=dict(settings), **packing)
     recipe = Recipe.model_validate({"name": "convert", "source": source, "steps": steps, "write": write})
     with scratch("sluice-convert") as folder:

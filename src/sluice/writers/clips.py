@@ -90,6 +90,7 @@ class ClipsWriter:
     version: ClassVar[int] = 1
     gathers: ClassVar[int] = CLIPS_A_SHARD
     names_by_id: ClassVar[bool] = True
+    valid_only: ClassVar[bool] = True
 
     def __init__(
         self,

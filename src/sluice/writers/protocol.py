@@ -57,6 +57,7 @@ class Writer(Protocol):
     (where `shard_samples` does not say it). `names_by_id` says that files are named by the samples' ids, so that of
     several with one id only the first can be written; such a class may have `names_of(sample, dropped)`, the files that
     may come of a sample, which are then deleted where a run is killed and another goes on without that sample.
+    `valid_only` says that clips which are not `valid` have no place in it: `sluice convert` leaves them out.
     `finish(shards)` is called once all shards are written, with their ledger entries in order (`files`, `samples`,
     `failed`, `partition`); it writes what tells of them together, and returns those files.
     `write_dropped(index, samples, fields, why)` writes a shard of what steps dropped, apart from what is kept, a

@@ -48,6 +48,7 @@ class VideoFinetuningWriter:
     format: ClassVar[str] = "video-finetuning"
     version: ClassVar[int] = 1
     packs: ClassVar[str] = "video"
+    valid_only: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class VideoShardsWriter:
     format: ClassVar[str] = "video-shards"
     version: ClassVar[int] = 1
     packs: ClassVar[str] = "video"
+    valid_only: ClassVar[bool] = True
 
     def __init__(
         self,
