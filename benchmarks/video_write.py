@@ -312,7 +312,7 @@ def report_filter(folder: Path, work: Path) -> None:
 
 def report_decodes(source: Path, work: Path) -> None:
     """What the counters say of splitting by shots, writing what is kept, and splitting again."""
-    from sluice.codec.video.clip import ClipSettings, ClipSpan, CutWork
+    from sluice.codec.video.clip import ClipSettings, ClipSpan, CutWork, Mode
     from sluice.codec.video.cut import cut_clips
     from sluice.codec.video.info import probe
     from sluice.operator.tracks import decoded
@@ -330,15 +330,23 @@ def report_decodes(source: Path, work: Path) -> None:
     tracked = decoded().frames - before
     rows = _rows(Path(summary["output"]))
     kept = sorted(rows, key=lambda r: r["start_s"])[::3]
-    counted = CutWork()
-    spans = [ClipSpan(r["start_s"], r["end_s"]) for r in kept]
-    for _ in cut_clips(media, spans, ClipSettings(), folder=work, work=counted):
-        pass
-    share = sum(r["frame_count"] for r in kept) / frames
-    total = (tracked + counted.frames_decoded) / frames
-    print(
-        f"decodes a source, {share:.2f} of it kept {total:18.3f}   (wanted <= {1 + share:.3f} and a group a clip)"
-    )
+    shots = [ClipSpan(r["start_s"], r["end_s"]) for r in kept]
+    long = [ClipSpan(k + 0.7, k + 20.5) for k in range(0, round(frames / FPS) - 20, 60)]
+    cases: list[tuple[str, Mode, list[ClipSpan]]] = [
+        ("shots", "transcode", shots),
+        ("shots", "smart", shots),
+        ("20 s", "transcode", long),
+        ("20 s", "smart", long),
+    ]
+    for what, mode, spans in cases:
+        counted = CutWork()
+        clips: list[Any] = list(cut_clips(media, spans, ClipSettings(mode), folder=work, work=counted))
+        share = sum(clip.frame_count for clip in clips) / frames
+        total = (tracked + counted.frames_decoded) / frames
+        print(
+            f"decodes a source, {share:.3f} kept, {what}, {mode:9s} {total:14.3f}   (wanted <= {1 + share:.3f})",
+            flush=True,
+        )
     before = decoded().frames
     again = [*settings, "steps.0.split.video_split_shots.trim_s=0.2", "write.settings.mode=copy"]
     run(load("video-split", again, source=str(source)), output=str(work / "counted-again"), **options)

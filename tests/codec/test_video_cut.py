@@ -38,6 +38,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "codec": "libx265",
         "options": {"x265-params": "log-level=none:keyint=12:min-keyint=12:open-gop=1:bframes=3:scenecut=0"},
     },
+    "mpeg-4": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}},
+    "mpeg-2": {"codec": "mpeg2video", "container": "mpegts", "options": {"bf": "2", "g": "12"}},
     "variable rate": {
         "times": [*range(0, 2000, 40), *range(2000, 7000, 100)],
         "options": {"sc_threshold": "0"},
@@ -178,8 +180,24 @@ def test_one_passage_decodes_each_frame_once(tmp_path: Path) -> None:
     work = CutWork()
     spans = [ClipSpan(0.0, 1.0), ClipSpan(0.5, 2.0), ClipSpan(2.0, 4.0)]
     assert all(isinstance(c, ClipFile) for c in cut_clips(media, spans, folder=tmp_path, work=work))
-    assert work.frames_decoded <= COUNT
+    assert work.frames_decoded <= COUNT + 1  # the first tells where time begins
     assert work.frames_encoded == 25 + 37 + 50
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("transcode", "one group"), ("transcode", "mpeg-4"), ("smart", "one group")]
+)
+def test_before_a_clip_only_what_it_is_made_from_is_decoded(mode: str, kind: str, tmp_path: Path) -> None:
+    start, end = (1.6, 2.0) if kind == "one group" else (1.4, 1.8)
+    work = CutWork()
+    (clip,) = cut_clips(
+        source_of(kind), [ClipSpan(start, end)], ClipSettings(mode), folder=tmp_path, work=work
+    )  # type: ignore[arg-type]
+    assert isinstance(clip, ClipFile)
+    before = round(start * FPS) % (COUNT if kind == "one group" else 12)
+    lead = work.packets_decoded - clip.frame_count
+    assert lead >= before
+    assert clip.frame_count < work.frames_decoded < 1 + clip.frame_count + 0.8 * lead
 
 
 def test_sound_stays_beside_its_pictures(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import pytest
 from journeys import balanced, fates_of
 
 from made_videos import made, scenes
+from sluice.cli.account import frames
 from sluice.recipe.load import load
 from sluice.run import run
 from sluice.run.convert import convert
 
 SOURCES = 5
-SOURCES_NAMES = ("source_video", "source_hash", "source_duration_s")
+SOURCES_NAMES = ("source_video", "source_hash", "source_duration_s", "source_frames")
 PEERS_NAMES = {
     "span_uuid",
     "source_video",
@@ -94,6 +95,33 @@ def test_the_summary_adds_up(clips: Path) -> None:
         assert totals[name] == pytest.approx(sum(video[name] for video in told["videos"]))
 
 
+def test_frames_that_were_decoded_are_counted_and_no_other_run_s(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for n in range(2):
+        (tmp_path / "in" / f"{n}.mp4").write_bytes(made(scenes([70, 75], seed=n, pan_px=1)))
+    recipe = load("video-split", source=str(tmp_path / "in"))
+
+    def told() -> tuple[dict[str, int], dict[str, Any]]:
+        summary = run(recipe, output=str(tmp_path / "out"), workers=1, quiet=True)
+        return summary["frames"], summary_of(tmp_path / "out")["totals"]
+
+    found, totals = told()
+    assert found["in_sources"] == 2 * 145
+    assert 2 * 145 <= found["decoded_measuring"] <= 2 * (145 + 3)  # the first frame tells where time begins
+    kept = totals["num_frames"]
+    assert kept < totals["num_frames_decoded"] <= found["decoded_writing"]
+    assert found["decoded_measuring"] + found["decoded_writing"] <= found["in_sources"] + kept + 2 * 2 * 25
+    assert frames(found).startswith(f"{found['decoded_measuring']} decoded to measure, ")
+    again, totals_again = told()
+    assert again == {"in_sources": 2 * 145, "decoded_measuring": 0, "decoded_writing": 0}
+    assert frames(again) == "none decoded by this run, of 290 in the sources"
+    assert totals_again == totals
+    (next((tmp_path / "out" / "_sluice" / "shards").iterdir())).unlink()
+    mended, totals_mended = told()
+    assert (mended["decoded_measuring"], totals_mended) == (0, totals)
+    assert mended["decoded_writing"] == found["decoded_writing"]
+
+
 def told_of(tree: Path) -> dict[str, dict[str, Any]]:
     """The metadata of all clips of a tree, but for the bin that shards tell."""
     found = {path.stem: json.loads(path.read_bytes()) for path in (tree / "metas" / "v0").iterdir()}
@@ -122,7 +150,9 @@ def test_conversion_keeps_clips_and_what_is_told_of_them(
         p.name: p.read_bytes() for p in (clips / "clips").iterdir()
     }
     assert told_of(place) == told_of(clips)
-    assert summary_of(place) == summary_of(clips)
+    before, after = summary_of(clips), summary_of(place)
+    assert before["totals"].pop("num_frames_decoded") > 0 == after["totals"].pop("num_frames_decoded")
+    assert after == before
     assert pq.read_table(place / "clips.parquet").num_rows == 2 * SOURCES
 
 

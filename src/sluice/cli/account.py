@@ -72,6 +72,8 @@ def places(summary: Mapping[str, Any]) -> None:
     if summary.get("report"):
         rows.append(("report", near(summary["report"])))
     rows.append(("store", near(summary["store"])))
+    if summary.get("frames"):
+        rows.append(("frames", frames(summary["frames"])))
     took = f"{summary['seconds']:.1f} s"
     if summary["items_per_second"]:
         took += f", {summary['items_per_second']:,.0f} samples/s"
@@ -83,6 +85,17 @@ def places(summary: Mapping[str, Any]) -> None:
         rows.append(("spent", f"{told} (all captions so far)"))
     for name, value in rows:
         say(f"{name:<8}{value}")
+
+
+def frames(told: Mapping[str, Any]) -> str:
+    """How many frames of videos this run decoded, and how often that is each frame of the sources."""
+    measuring, writing, there = told["decoded_measuring"], told["decoded_writing"], told["in_sources"]
+    if not measuring and not writing:
+        return f"none decoded by this run, of {there:,} in the sources"
+    text = f"{measuring:,} decoded to measure, {writing:,} to write, by this run"
+    if there:
+        text += f": {(measuring + writing) / there:.2f} for each of {there:,} in the sources"
+    return text
 
 
 def _dropped(told: Mapping[str, Any]) -> str:

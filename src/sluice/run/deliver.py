@@ -37,8 +37,19 @@ class Delivery:
     shard_of: NDArray[np.int32]
     peak_rss_mb: float = 0.0
     workers_died: bool = False
+    frames_decoded: int = 0
+    """Frames of videos that this run decoded to write."""
     dropped: Mapping[str, Any] | None = None
     """What was written of dropped samples, where they are wanted: samples, shards, bytes, failures by reason."""
+
+
+@dataclass
+class _Taken:
+    """What writing took in this run: the workers' greatest memory, whether one of them died, frames decoded."""
+
+    peak_rss_mb: float = 0.0
+    workers_died: bool = False
+    frames_decoded: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,7 @@ class _Written:
     packing: Packing
     reports: Mapping[int, WriteReport]
     entries: list[dict[str, Any]]
-    peak_rss_mb: float
-    workers_died: bool
+    taken: _Taken
 
     @property
     def samples(self) -> int:
@@ -76,13 +86,15 @@ def deliver(prepared: Prepared, engine: Engine, table: Table, fates: Fates, quie
     dropped = _deliver_dropped(prepared, engine, table, fates, write, kept, quiet)
     told = finish(prepared.run, prepared.writer, kept.entries, dropped.entries if dropped else None)
     _describe_dataset(prepared, table, kept)
+    both = [kept.taken, *([dropped.taken] if dropped else [])]
     return Delivery(
         packing.shards,
         kept.samples,
         kept.size_bytes + told,
         shard_of,
-        max(kept.peak_rss_mb, dropped.peak_rss_mb if dropped else 0.0),
-        kept.workers_died or (dropped is not None and dropped.workers_died),
+        max(taken.peak_rss_mb for taken in both),
+        any(taken.workers_died for taken in both),
+        sum(taken.frames_decoded for taken in both),
         _account(dropped, fates) if dropped else None,
     )
 
@@ -104,10 +116,10 @@ def _written(
     packing.write(prepared.run.packing)
     finished: dict[int, WriteReport] = {}
     tasks = _unfinished(prepared, write_tasks(prepared, table, fates, packing), finished)
-    peak, workers_died = _write(prepared, engine, write, packing, tasks, finished, quiet)
+    taken = _write(prepared, engine, write, packing, tasks, finished, quiet)
     _remove_stale(prepared, packing.shards, spared)
     entries = [_entry(prepared, index) or {} for index in range(packing.shards)]
-    return _Written(packing, finished, entries, peak, workers_died)
+    return _Written(packing, finished, entries, taken)
 
 
 def _deliver_dropped(
@@ -161,9 +173,9 @@ def _write(
     tasks: Iterator[WriteTask],
     finished: dict[int, WriteReport],
     quiet: bool,
-) -> tuple[float, bool]:
-    """Have the shards written, into `finished`; the workers' greatest memory (MB), and whether one of them died."""
-    peak, workers_died = 0.0, False
+) -> _Taken:
+    """Have the shards written, into `finished`."""
+    taken = _Taken()
     written: set[int] = set()
     served_on = served(getattr(prepared.writer, "devices", ())) if engine.workers else None
     with kept(served_on) as keeper:
@@ -186,11 +198,12 @@ def _write(
                     raise RunError(what, fix="run the same command again")
                 finished[done.result.index] = done.result
                 written.add(done.result.index)
-                peak = max(peak, done.peak_rss_mb)
-                workers_died |= done.attempts > 1
+                taken.peak_rss_mb = max(taken.peak_rss_mb, done.peak_rss_mb)
+                taken.workers_died |= done.attempts > 1
+                taken.frames_decoded += done.result.frames_decoded
                 progress.update(samples=done.result.samples, bytes=done.result.size_bytes)
             progress.update(samples=sum(r.samples for i, r in finished.items() if i not in written))
-    return peak, workers_died
+    return taken
 
 
 def _stem(path: str) -> str:

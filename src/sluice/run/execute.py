@@ -23,6 +23,7 @@ from sluice.recipe.recipe import Recipe
 from sluice.run.declined import declined
 from sluice.run.deliver import Delivery, deliver
 from sluice.run.engine import Engine
+from sluice.run.frames import frames
 from sluice.run.measure import MeasureJob, MeasureTask, UnitReport
 from sluice.run.pack import fail_twins
 from sluice.run.partition import fail_without_partition
@@ -47,6 +48,8 @@ class Clock:
     """What models and their processes noted, with how often."""
     busy_s: float = 0.0
     """Worker seconds spent measuring, start-up and waiting left out."""
+    frames_decoded: int = 0
+    """Frames of videos decoded to measure."""
     started: float = field(default_factory=perf_counter)
 
     def step(self, name: str, started: float, items: int) -> None:
@@ -213,6 +216,7 @@ def _measured(
             report: UnitReport = done.result
             seen, failed = seen + report.samples, failed + report.failed
             clock.spent(report.seconds)
+            clock.frames_decoded += report.frames_decoded
             clock.noted(report.notes)
             clock.peak_rss_mb = max(clock.peak_rss_mb, done.peak_rss_mb)
             clock.busy_s += done.seconds
@@ -371,6 +375,7 @@ def _summary(
         "workers": engine.workers,
         "steps": clock.steps,
         "busy_s": round(clock.busy_s, 3),
+        **frames(table, clock.frames_decoded, delivery.frames_decoded),
         "yields": [asdict(y) for y in fates.yields],
         "comparisons": fates.comparisons,
         "declined": declined(table),

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from sluice.codec.video.tally import frames_decoded
 from sluice.errors import NotFoundError
 from sluice.model.client import Serving, serve
 from sluice.operator import alive
@@ -62,6 +63,8 @@ class WriteReport:
     samples: int
     size_bytes: int
     failed: dict[int, str]
+    frames_decoded: int = 0
+    """Frames of videos that were decoded for it."""
 
 
 class WriteJob:
@@ -98,6 +101,7 @@ class WriteJob:
         """Write one shard, whole or not at all, then note it in the ledger."""
         rest(beat)
         alive.follow(beat)
+        decoded_before = frames_decoded()
         fields = from_ipc(task.fields) if task.fields is not None else None
         samples = self._with_bytes(task)
         if self._last_step is not None:
@@ -120,7 +124,8 @@ class WriteJob:
         replaced = sorted(before - {f.path for f in result.files})
         place.write(ledger_bytes(entry | ({"replaced": replaced} if replaced else {})))
         size = sum(f.size for f in result.files)
-        return WriteReport(task.index, result.samples, size, result.failed)
+        decoded = frames_decoded() - decoded_before
+        return WriteReport(task.index, result.samples, size, result.failed, decoded)
 
     def _note_begun(self, task: WriteTask, place: Location, before: set[str]) -> None:
         """Note which files there will be, where they are the samples' own, beside those of an earlier state.
@@ -216,6 +221,7 @@ def ledger_entry(result: ShardResult) -> dict[str, Any]:
         "files": [asdict(f) for f in result.files],
         "samples": result.samples,
         "failed": {str(k): v for k, v in result.failed.items()},
+        **({"frames_decoded": result.frames_decoded} if result.frames_decoded else {}),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from sluice.codec.video.tally import frames_decoded
 from sluice.model import journal
 from sluice.model.client import Serving, serve
 from sluice.model.runner import notes_taken
@@ -46,6 +47,8 @@ class UnitReport:
     first_failure: str = ""
     """Key and reason of the first sample that failed, for messages."""
     seconds: dict[str, float] = field(default_factory=dict)
+    frames_decoded: int = 0
+    """Frames of videos that were decoded for it."""
     notes: dict[str, int] = field(default_factory=dict)
     """What its models noted (a batch halved for want of memory), with how often."""
 
@@ -123,6 +126,7 @@ class MeasureJob:
 
     def __call__(self, task: MeasureTask, beat: Beat, quarantined: Mapping[int, Quarantine]) -> UnitReport:
         """Measure one unit and commit its fragments."""
+        before = frames_decoded()
         task = replace(task, unit=self._source.counted(task.unit, beat, quarantined))
         program = self._program(task.missing)
         state = self._state(task, program)
@@ -140,6 +144,7 @@ class MeasureJob:
             following.parents.write(self._fragments, unit.key)
             state.report.fail(following.failed, following.first_failure)
         self._commit(state)
+        state.report.frames_decoded = frames_decoded() - before
         state.report.notes = notes_taken()
         return state.report
 

@@ -60,13 +60,15 @@ def finish_tables(
 ) -> tuple[ShardFile, ...]:
     """Write `clips.parquet` and `summary.json` over the shards of the ledger. One shard's rows are in memory.
 
-    Of clips that were `dropped` and are written too, the summary says how many there are.
+    It says how many frames of the sources were decoded to write them; of clips that were `dropped` and are written too,
+    the same and how many there are.
     """
     parts = [f["path"] for shard in shards for f in shard["files"] if f["path"].startswith("rows/")]
-    more = {"num_clips_failed": _failed(shards)}
+    more = {"num_clips_failed": _failed(shards), "num_frames_decoded": _decoded(shards)}
     if dropped is not None:
         more["num_clips_filtered"] = sum(shard["samples"] for shard in dropped)
         more["num_clips_filtered_failed"] = _failed(dropped)
+        more["num_frames_decoded_filtered"] = _decoded(dropped)
     videos: dict[str, dict[str, Any]] = {}
     if not parts:
         return (put(output, "summary.json", document(_summary(videos, more))),)
@@ -81,6 +83,10 @@ def finish_tables(
 
 def _failed(shards: Sequence[Mapping[str, Any]]) -> int:
     return sum(len(shard["failed"]) for shard in shards)
+
+
+def _decoded(shards: Sequence[Mapping[str, Any]]) -> int:
+    return sum(shard.get("frames_decoded", 0) for shard in shards)
 
 
 def _schema(place: Location) -> pa.Schema:

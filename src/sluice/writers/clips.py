@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from sluice.codec.video.clip import Audio, ClipFailure, ClipFile, ClipSettings, ClipSpan, Mode
+from sluice.codec.video.clip import Audio, ClipFailure, ClipFile, ClipSettings, ClipSpan, CutWork, Mode
 from sluice.codec.video.cut import cut_clips
 from sluice.codec.video.encode import check_settings
 from sluice.codec.video.preview import window_previews
@@ -129,7 +129,7 @@ class ClipsWriter:
         table, vectors = embedding_files(table)
         files += [put_table(self.output, f"embeddings/{n}/{index:05d}.parquet", t) for n, t in vectors]
         files.append(put_table(self.output, rows_path(index), table))
-        return ShardResult(tuple(files), len(intake.kept), intake.failed)
+        return ShardResult(tuple(files), len(intake.kept), intake.failed, intake.work.frames_decoded)
 
     def write_dropped(
         self,
@@ -141,7 +141,7 @@ class ClipsWriter:
         """Write clips that steps dropped, each whole with its metadata, which says `why`; they have no table."""
         intake = _Clips()
         files, _ = self._write_clips(index, intake, samples, measures(fields, "none"), why)
-        return ShardResult(tuple(files), len(intake.kept), intake.failed)
+        return ShardResult(tuple(files), len(intake.kept), intake.failed, intake.work.frames_decoded)
 
     def names_of(self, sample: Sample, dropped: bool) -> Iterator[str]:
         """Where a clip and its metadata may come to lie: by the sample's id, or its key where that is its name."""
@@ -174,7 +174,7 @@ class ClipsWriter:
         places: list[dict[str, Any]] = []
         with _room(self.output, index) as folder:
             for _, group in groupby(intake.wanted(samples), key=lambda w: _source_key(w.media)):
-                for wanted, clip in self._cut(list(group), folder):
+                for wanted, clip in self._cut(list(group), folder, intake.work):
                     at = wanted.position
                     if isinstance(clip, ClipFailure):
                         intake.failed[at] = clip.reason
@@ -191,7 +191,9 @@ class ClipsWriter:
                     intake.note(at, wanted.sample)
         return files, places
 
-    def _cut(self, group: list[_Wanted], folder: Path) -> Iterator[tuple[_Wanted, ClipFile | ClipFailure]]:
+    def _cut(
+        self, group: list[_Wanted], folder: Path, work: CutWork
+    ) -> Iterator[tuple[_Wanted, ClipFile | ClipFailure]]:
         """The group's clips, of one source, as they come to be."""
         as_is = [w for w in group if w.is_whole and self.whole_as_is]
         for wanted in as_is:
@@ -200,7 +202,7 @@ class ClipsWriter:
         if not cut:
             return
         spans = [ClipSpan(w.media.start_s, w.media.end_s, w.media.crop) for w in cut]
-        results = cut_clips(cut[0].source, spans, self.settings, folder=folder)
+        results = cut_clips(cut[0].source, spans, self.settings, folder=folder, work=work)
         for wanted in cut:
             alive.at(wanted.position, WRITING, _more_s(wanted.media))
             yield wanted, next(results)
@@ -256,7 +258,11 @@ def _previews(wanted: _Wanted, clip: ClipFile) -> Iterator[tuple[tuple[int, int]
 
 
 class _Clips(Intake):
-    """Takes samples in as clips that are wanted, and notes those that were written."""
+    """Takes samples in as clips that are wanted, and notes those that were written, and the work of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = CutWork()
 
     def wanted(self, samples: Iterable[Sample | None]) -> Iterator[_Wanted]:
         """The samples that have a video of their own to be cut out."""

@@ -29,6 +29,8 @@ class ShardResult:
     samples: int
     failed: dict[int, str] = field(default_factory=dict)
     """Position in the shard's list → reason, for samples that could not be read again unchanged."""
+    frames_decoded: int = 0
+    """Frames of source videos that were decoded to cut clips out of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Writer(Protocol):
     may come of a sample, which are then deleted where a run is killed and another goes on without that sample.
     `valid_only` says that clips which are not `valid` have no place in it: `sluice convert` leaves them out.
     `finish(shards)` is called once all shards are written, with their ledger entries in order (`files`, `samples`,
-    `failed`, `partition`); it writes what tells of them together, and returns those files.
+    `failed`, `partition`, `frames_decoded`); it writes what tells of them together, and returns those files.
     `write_dropped(index, samples, fields, why)` writes a shard of what steps dropped, apart from what is kept, a
     `Dropped` for each sample; such a class has `finish(shards, dropped)`, which is given the entries of those shards
     too (None where they are not wanted).

@@ -56,7 +56,11 @@ class ClipSettings:
 
 @dataclass(slots=True)
 class CutWork:
-    """What a pass over a source did: packets given to the decoder, frames that came out, frames encoded, seeks."""
+    """What passes over a source did: packets given to the decoder, frames that came out, frames encoded, seeks.
+
+    The frames are all that were decoded: those of the clips, those before a clip from its key frame on, and the
+    source's first, which tells where time begins.
+    """
 
     packets_decoded: int = 0
     frames_decoded: int = 0

@@ -17,6 +17,7 @@ from sluice.codec.video.reader import Reader
 from sluice.codec.video.remux import Copying, no_copy
 from sluice.codec.video.smart import SmartCutting
 from sluice.codec.video.splice import splice_for
+from sluice.codec.video.tally import frames_decoded
 from sluice.codec.video.transcode import Look, Transcoding
 from sluice.errors import SampleError, StorageError
 from sluice.sample import Media
@@ -118,8 +119,10 @@ def _told(result: Result, reason: str | None) -> Result:
 @contextmanager
 def passage_over(media: Media, work: CutWork, *, copies: bool = False) -> Iterator[tuple[Passage, Look]]:
     """A passage over the source from its beginning, and how its pictures look. `copies`: none will be decoded."""
+    before = frames_decoded()
     with opened(media) as source:
         first_pts = Reader(source).first[1]
+        work.frames_decoded += frames_decoded() - before
         if copies and source.rewind():
             passage = Passage(source, work, first_pts)
             yield passage, _look(passage)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sluice.codec.video.clip import CutWork, SourceFacts
 from sluice.codec.video.clock import Clock
 from sluice.codec.video.container import Source, decoder_threads, located
+from sluice.codec.video.tally import count_frame
 
 if TYPE_CHECKING:
     from av.packet import Packet as _Packet
@@ -24,6 +25,8 @@ _LAG_S = (
     2.0  # containers interleave sound within about a second of the pictures; after this nothing more comes
 )
 _HELD_BYTES = 64 << 20  # packets held back undecoded, at most
+_DISPOSING = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})
+"""Codecs that tell of a picture that no other is made from. HEVC tells it within a temporal layer only."""
 _UNDATED = 64  # packets read ahead to learn when the first pictures are decoded: H.264 reorders 16 at most
 
 
@@ -271,7 +274,10 @@ class PictureDecoder:
         self._context, self._work = passage.video.codec_context, passage.work
         self._context.thread_count, self._context.thread_type = decoder_threads(), "AUTO"
         self._clock = Clock(passage.source)
-        self._used = False
+        self._can_skip = (
+            self._context.codec.canonical_name in _DISPOSING and not passage.source.has_decoding_times_only
+        )
+        self._skips = self._used = False
         self._held: list[Packet] = []
         self._held_bytes = 0
 
@@ -289,7 +295,7 @@ class PictureDecoder:
         if wanted_from is None or at is None or at >= wanted_from or self._held_bytes > _HELD_BYTES:
             held, self._held, self._held_bytes = self._held, [], 0
             for one in held:
-                yield from self.feed(one)
+                yield from self.feed(one, wanted_from)
 
     def restart(self) -> None:
         """Forget everything, so that a key frame can come next."""
@@ -299,14 +305,23 @@ class PictureDecoder:
             self._context.flush_buffers()
             self._clock.restart()
 
-    def feed(self, packet: Packet) -> Iterator[Shown]:
-        """The frames that come out on a packet, in order of presentation."""
+    def feed(self, packet: Packet, wanted_from: int | None = None) -> Iterator[Shown]:
+        """The frames that come out on a packet, in order of presentation.
+
+        A frame before `wanted_from` is not decoded where no other is made from it.
+        """
+        self._skip(wanted_from is not None and packet.pts is not None and packet.pts < wanted_from)
         self._used = True
         self._work.packets_decoded += 1
         self._clock.fed(packet)
         with located():
             frames = self._context.decode(packet)
         yield from self._shown(frames)
+
+    def _skip(self, skips: bool) -> None:
+        if self._can_skip and skips != self._skips:
+            self._skips = skips
+            self._context.skip_frame = "NONREF" if skips else "DEFAULT"
 
     def drain(self) -> Iterator[Shown]:
         """What is held back, to the last frame; afterwards the decoder can begin elsewhere."""
@@ -325,6 +340,7 @@ class PictureDecoder:
     def _shown(self, frames: Iterable[VideoFrame]) -> Iterator[Shown]:
         for frame in frames:
             self._work.frames_decoded += 1
+            count_frame()
             pts = self._clock.pts(frame)
             if pts is not None:
                 yield Shown(pts, self._clock.ticks(frame), frame)

@@ -14,6 +14,7 @@ from sluice.codec.video.container import Source, decoder_threads, first_tick, lo
 from sluice.codec.video.frame import Frame, Look, Scalers
 from sluice.codec.video.motion_vectors import EXPORTING_CODECS
 from sluice.codec.video.orientation import orientation
+from sluice.codec.video.tally import count_frame
 from sluice.errors import UnreadableError
 from sluice.sample.media import Crop
 
@@ -204,6 +205,7 @@ class Reader:
             for image in images:
                 pts = clock.pts(image)
                 out += 1
+                count_frame()
                 if pts is None or (key_pts is not None and pts < key_pts):
                     continue
                 if image.is_corrupt:

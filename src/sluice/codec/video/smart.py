@@ -241,9 +241,12 @@ class SmartCutting(PacketCutting):
             self._decoder.restart()
         packets = group if wanting else [group[0], *leading] if waited and leading else ()
         key = group[0].pts or 0
+        wanted_from = None if waited else min((clip.start for clip in wanting), default=None)
         try:
             for packet in packets:
-                for shown in self._decoder.feed(packet):
+                if not opens and wanting and all(clip.after(order(packet) or key) for clip in wanting):
+                    break  # what is decoded later is shown later
+                for shown in self._decoder.feed(packet, wanted_from):
                     self._give(shown, waited, wanting, key)
             if opens and wanting:
                 self._waiting_for_leading = wanting

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sluice.codec.video.clip import ClipSettings
-from sluice.codec.video.encode import BITEXACT, copy_colours, encoding
+from sluice.codec.video.encode import BITEXACT, copy_colours, encoding, x264_options
 from sluice.codec.video.nal import (
     H264_IDR,
     H264_PPS,
@@ -93,7 +93,8 @@ class H264Splice:
 
     def encoder(self) -> Any:
         """x264 without reordering, with the profile of the source."""
-        options = {"x264-params": f"sps-id={self._id}:bframes=0:keyint=infinite:scenecut=0"}
+        params = [f"sps-id={self._id}:bframes=0:keyint=infinite:scenecut=0", *x264_options().values()]
+        options = {"x264-params": ":".join(params)}
         profile = _H264_PROFILES.get(self._config.profile[0])
         if profile is not None:
             options["profile"] = profile

@@ -50,10 +50,10 @@ def video_split_shots(
     (`max_mode: stride`), or after it (`truncate`). Then what is shorter than `min_length_s` seconds or `min_frames`
     frames is left out. The defaults are those of Cosmos-Curate (2 s, 48 frames, 60 s, 0.5 s; 0.4).
 
-    Clips have the fields `source_video`, `source_hash` and `source_duration_s`; `clip_index`; `clip_start_s` and
-    `clip_end_s` (seconds since the source's first frame, the end exclusive); `clip_first_pts` and `clip_last_pts`
-    (ticks of the source); `clip_frames`; and as evidence `clip_start_kind`, `clip_start_score`, `clip_end_kind`,
-    `clip_end_score` (kinds: `cut`, `gradual`, `start`, `end`, `stride`). All other items of the sample go with
+    Clips have the fields `source_video`, `source_hash`, `source_duration_s` and `source_frames`; `clip_index`;
+    `clip_start_s` and `clip_end_s` (seconds since the source's first frame, the end exclusive); `clip_first_pts` and
+    `clip_last_pts` (ticks of the source); `clip_frames`; and as evidence `clip_start_kind`, `clip_start_score`,
+    `clip_end_kind`, `clip_end_score` (kinds: `cut`, `gradual`, `start`, `end`, `stride`). All other items go with
     every clip. Declined with `no clips` where none is long enough, with `no video` where there is none.
     """
     videos = [item for _, item in sample.of("video")]
@@ -70,7 +70,7 @@ def video_split_shots(
         shots = shots_between(find(track), track.end_s) if len(track) else []
         clips, left_out = fitted(shots, track.times_s, lengths)
         short += left_out
-        whole = {"source_duration_s": track.end_s}
+        whole = {"source_duration_s": track.end_s, "source_frames": len(track)}
         found += [(video, track.source_hash, clip, {**whole, **_frames(track, clip)}) for clip in clips]
     if not found:
         raise Declined(

@@ -27,7 +27,7 @@ def video_split_stride(
     """A video as clips of `length_s` seconds, one after another: views of the source, without decoding anything.
 
     A tail shorter than `min_length_s` is left out. The defaults are Cosmos-Curate's (10 s, 2 s). Fields are those of
-    `video_split_shots`, but for what only decoding tells (frames and their ticks); boundaries are of the kinds
+    `video_split_shots`, but for what only decoding tells (a clip's frames and their ticks); boundaries are of the kinds
     `start`, `stride` and `end`. All other items of the sample go with every clip. Declined with `no clips` where the
     video is too short, with `no video` where there is none.
     """
@@ -37,11 +37,12 @@ def video_split_stride(
     found: list[tuple[Any, str, Clip, dict[str, Any]]] = []
     longest = 0.0
     for video in videos:
-        duration = video_info(video.media).duration_s
+        info = video_info(video.media)
+        duration = info.duration_s
         longest = max(longest, duration)
         assert video.media is not None
         source = source_hash(video.media)
-        whole = {"source_duration_s": duration}
+        whole = {"source_duration_s": duration, "source_frames": info.frame_count}
         found += [(video, source, clip, whole) for clip in _clips(duration, length_s, min_length_s)]
     if not found:
         raise Declined("no clips", f"{longest:.3f} s are less than {min_length_s} s")
