@@ -31,6 +31,12 @@ def test_its_options_are_the_recipes_settings(tmp_path: Path) -> None:
     assert "--update" in without.err
 
 
+def test_a_wrong_rule_is_told_as_it_was_given(tmp_path: Path) -> None:
+    done = sluice("split", "in", "out", "--keep", "video_duration_s >", cwd=tmp_path)
+    assert done.code == 2
+    assert '--set steps.4={"keep": {"rule": "video_duration_s >"}}: expected a field' in done.err
+
+
 def test_an_option_of_the_other_way_is_refused(tmp_path: Path) -> None:
     done = sluice("split", "in", "out", "--by", "stride", "--trim", "1", cwd=tmp_path)
     assert done.code == 2

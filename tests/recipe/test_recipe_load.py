@@ -281,6 +281,14 @@ def test_overrides_change_what_they_name() -> None:
     assert recipe.limits.sample_s == 5
 
 
+def test_the_number_after_the_last_adds_a_step() -> None:
+    recipe, more = "source: in\nsteps: [keep: c]", "steps.1={keep: a >= 5}"
+    with pytest.raises(RecipeError, match=r"there is no `steps\.2`"):
+        loads(recipe, [more, "steps.2.keep.name=n"])
+    steps = loads(recipe, [more, "steps.1.keep.name=n"]).steps
+    assert [step.payload() for step in steps] == ["c", {"rule": "a >= 5", "name": "n"}]
+
+
 def test_source_and_output_complete_a_recipe_without() -> None:
     assert loads("steps: []", source="a", output="b") == loads("source: a\nwrite: b")
     assert loads("", source="a") == loads("source: a")

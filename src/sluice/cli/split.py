@@ -86,7 +86,7 @@ def command(
     }
     of_strides = {"length_s": length, "min_length_s": min_length}
     _refuse_others(by, of_shots if by == "stride" else of_strides, of_strides if by == "stride" else of_shots)
-    chosen: dict[str, object] = {"steps": _with_rules(rules)} if rules else {}
+    chosen: dict[str, object] = _rules(rules) if rules else {}
     if by == "stride":
         given = {name: value for name, value in of_strides.items() if value is not None}
         chosen["steps.0.split"] = {"video_split_stride": given}
@@ -98,12 +98,12 @@ def command(
     carry_out(RECIPE, chosen, source, output, how, as_json=as_json)
 
 
-def _with_rules(rules: Sequence[str]) -> list[dict[str, Any]]:
-    """The steps of the ready recipe, and these rules after them."""
+def _rules(rules: Sequence[str]) -> dict[str, object]:
+    """Steps after those of the ready recipe."""
     from sluice.recipe.load import load
 
-    steps: list[dict[str, Any]] = load(RECIPE).to_data()["steps"]
-    return [*steps, *({"keep": rule} for rule in rules)]
+    count = len(load(RECIPE).steps)
+    return {f"steps.{number}": {"keep": {"rule": rule}} for number, rule in enumerate(rules, count)}
 
 
 def _refuse_others(by: str, theirs: Mapping[str, object], ours: Mapping[str, object]) -> None:

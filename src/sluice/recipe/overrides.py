@@ -10,7 +10,7 @@ from sluice.recipe.yaml_text import Document, Path, read_yaml
 
 
 def override(document: Document, setting: str) -> None:
-    """Applies `path.of.field=value`, the value read as YAML; steps count from 0.
+    """Applies `path.of.field=value`, the value read as YAML; steps count from 0, the number after the last adds one.
 
     `RecipeError` where there is no such part to change.
     """
@@ -34,6 +34,9 @@ def set_value(document: Document, path: Path, value: Any, where: str) -> None:
     container: Any = document.data
     for depth, part in enumerate(path):
         last = depth == len(path) - 1
+        if last and isinstance(container, list) and part == len(container):
+            container.append(value)
+            break
         _check_part(container, part, path[: depth + 1], where)
         if last:
             container[part] = value
