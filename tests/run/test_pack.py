@@ -234,6 +234,27 @@ def test_a_partitioned_output_keeps_children_together(tmp_path: Path) -> None:
     assert packing.shard.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize(("parents", "each", "shards"), [(4, 2, 4), (4, 20, 4), (300, 2, 75)])
+def test_a_small_output_has_a_shard_for_each_parent(
+    parents: int, each: int, shards: int, tmp_path: Path
+) -> None:
+    """So that a few long videos occupy more than one worker; of many, shards of eight clips."""
+    from sluice.recipe.recipe import Write
+    from sluice.run.pack import pack
+
+    count = parents * each
+    columns: dict[str, Any] = {
+        "unit": pa.array([0] * count, pa.int32()),
+        "key": [f"k{k}" for k in range(count)],
+        "parent": [f"p{k // each}" for k in range(count)],
+        "size_bytes": pa.array([10] * count, pa.int64()),
+    }
+    table = _Rows(tmp_path / "rows.parquet", pa.table(columns))
+    found = pack(table, np.ones(count, bool), Write(path="out", format="clips"), ["u"], gathers=8)  # type: ignore[arg-type]
+    assert found.shard[-1] + 1 == shards
+    assert all(len(set(found.shard[k : k + each].tolist())) == 1 for k in range(0, count, each))
+
+
 class _Rows:
     """As much of a table as packing looks at."""
 

@@ -91,8 +91,8 @@ def test_learned_embeddings_stand_beside_the_clips_that_stay(tmp_path: Path, kee
     best = {"highest_resolution": "c", "first": "a"}[keep_by]
     assert fates[best]["fate"] == "kept"
     kept = [fate["id"] for fate in fates.values() if fate["fate"] == "kept"]
-    (path,) = (tmp_path / "out" / "embeddings").rglob("*.parquet")
-    written = pq.read_table(path)
+    paths = sorted((tmp_path / "out" / "embeddings").rglob("*.parquet"))
+    written = pa.concat_tables([pq.read_table(path) for path in paths])
     assert written.column("id").to_pylist() == kept
     vectors = np.array(written.column("embedding").to_pylist())
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(kept)))

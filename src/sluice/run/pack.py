@@ -18,6 +18,10 @@ from sluice.writers import Partition, Writer
 
 MOST_TOGETHER = 64
 """Children of one parent that stay together in a shard: of a film of thousands several workers take parts."""
+SPREAD = 64
+"""Of fewer children than this every parent has a shard of its own; with seven times as many, shards are as large as the
+format has them. Children are counted and not workers: what is written must not depend on the machine.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ def pack(
 
     `stems` name each unit's source shard; a key that was taken by an earlier survivor is prefixed with it, so
     that no two samples of the output share a key. `counted` is the modality whose bytes count (None: all). With
-    `gathers` (see `writers.Writer`) a shard ends where a parent's samples do, or after many of one. Where the recipe
-    partitions, every kept sample has a value (see `fail_without_partition`); partitions stand in the order
-    of their names.
+    `gathers` (see `writers.Writer`) a shard ends where a parent's samples do, or after many of one; in a small output
+    with every parent, so that there is work for all workers. Where the recipe partitions, every kept sample has a
+    value (see `fail_without_partition`); partitions stand in the order of their names.
     """
     ordinals = np.flatnonzero(kept)
     units, keys = _columns(table, ordinals, ["unit", "key"])
@@ -85,7 +89,8 @@ def pack(
     if gathers is not None:
         (parents,) = _columns(table, ordinals, ["parent"])
         may_begin, sizes = families(parents.take(pa.array(order)).to_pylist(), sizes, code)
-        most = most or gathers
+        children = len(parents) - parents.null_count
+        most = most or (min(gathers, 1 + children // SPREAD) if children else gathers)
     shard = cut_shards(sizes, write.shard_size, most, code, may_begin)
     if code is None:
         return Packing(ordinals, shard, unique)
