@@ -287,3 +287,17 @@ def test_a_shard_without_samples_is_read_as_none(tmp_path: Path) -> None:
     write_tar(tmp_path / "in/a.tar", {})
     found = go(tmp_path, ALL)
     assert (found["read"], found["kept"]) == (0, 0)
+
+
+def test_files_of_a_run_that_ended_early_go_where_another_recipe_goes_on(tmp_path: Path) -> None:
+    write_source(tmp_path / "in", "folder", sizes(40, 40, 80))
+    last = f"{next((tmp_path / 'in').glob('s02.*')).name}/in the way"
+    (tmp_path / "out" / last).mkdir(parents=True)
+    with pytest.raises(SluiceError):
+        go(tmp_path, ALL, write="format: folder")
+    written = {p.stem for p in (tmp_path / "out").iterdir() if p.is_file()}
+    shutil.rmtree((tmp_path / "out" / last).parent)
+    go(tmp_path, "  - keep: image_width_px >= 80", write="format: folder", update=True)
+    assert {"s00", "s01"} <= written
+    assert [p.stem for p in sorted((tmp_path / "out").glob("s0*"))] == ["s02"]
+    verify(RunDir.find(str(tmp_path / "out")), quiet=True)

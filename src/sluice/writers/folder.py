@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from sluice.sample import MEDIA_MODALITIES, Sample
 from sluice.sample.members import safe_member
 from sluice.storage import Location
-from sluice.writers.bodies import Body, Intake
+from sluice.writers.bodies import Body, Intake, body_name
 from sluice.writers.columns import beside, check_embeddings, measures
 from sluice.writers.files import put, put_table
 from sluice.writers.protocol import ShardFile, ShardResult
@@ -52,6 +52,11 @@ class FolderWriter:
             table = beside(intake, measures(fields, self.embeddings), extra)
             files.append(put_table(self.output, f"metadata-{index:05d}.parquet", table))
         return ShardResult(tuple(files), len(intake.kept), intake.failed)
+
+    def names_of(self, sample: Sample, dropped: bool) -> Iterator[str]:
+        """The files of a sample's items."""
+        for item in sample.items:
+            yield file_path(sample.key, body_name(item))
 
 
 def file_path(key: str, name: str) -> str:

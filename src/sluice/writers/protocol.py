@@ -57,8 +57,8 @@ class Writer(Protocol):
     bytes count against `shard_size` (all of a sample's, where it says nothing). `gathers` says that samples of one
     parent are written together, whose bytes count once, and how many samples a shard has before it ends with a parent
     (where `shard_samples` does not say it). `names_by_id` says that files are named by the samples' ids, so that of
-    several with one id only the first can be written; such a class may have `names_of(sample, dropped)`, the files that
-    may come of a sample, which are then deleted where a run is killed and another goes on without that sample.
+    several with one id only the first can be written. Where files are the samples' own, `names_of(sample, dropped)`
+    tells which may come of one: they are deleted where a run is killed and another goes on without that sample.
     `valid_only` says that clips which are not `valid` have no place in it: `sluice convert` leaves them out.
     `finish(shards)` is called once all shards are written, with their ledger entries in order (`files`, `samples`,
     `failed`, `partition`, `frames_decoded`); it writes what tells of them together, and returns those files.

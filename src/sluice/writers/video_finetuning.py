@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -114,6 +114,16 @@ class VideoFinetuningWriter:
                 waiting = []
         files += self._put_texts(waiting)
         return ShardResult(tuple(files), written, intake.failed | refused)
+
+    def names_of(self, sample: Sample, dropped: bool) -> Iterator[str]:
+        """The files that a clip may have."""
+        for folder, suffix in (
+            ("videos", "mp4"),
+            ("captions", "json"),
+            ("metas", "txt"),
+            ("t5_xxl", "pickle"),
+        ):
+            yield f"{folder}/{file_path(sample.key, suffix)}"
 
     def _put_texts(self, waiting: Sequence[tuple[str, str]]) -> list[ShardFile]:
         """Write captions, and T5's states of them."""
