@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,55 +21,22 @@ from sluice.codec.video.whole import whole_clip
 from sluice.codec.video.windows import frame_windows
 from sluice.errors import ReadError, SampleError, StorageError, UsageError
 from sluice.operator import alive
-from sluice.sample import Item, Media, Sample
-from sluice.sample.fields import Fields, types_of
-from sluice.sample.members import extension_for
+from sluice.sample import Media, Sample
 from sluice.storage import Location
 from sluice.storage.scratch import scratch
-from sluice.writers.bodies import FIELDS_KEY, Intake, bodies, body_name
-from sluice.writers.clip_metadata import document, is_window, metadata, windows
+from sluice.writers.bodies import FIELDS_KEY, bodies
+from sluice.writers.clip_metadata import document, metadata, windows
 from sluice.writers.clip_tables import embedding_files, finish_tables, rows_path
 from sluice.writers.columns import beside, check_embeddings, json_rows, measures
 from sluice.writers.files import hashed, put, put_table
 from sluice.writers.protocol import Dropped, ShardFile, ShardResult
+from sluice.writers.wanted_clips import TOLD, WantedClip, WantedClips, video_suffix
 
 WRITING = 1
 """The step of the beat that says that a clip is being written (0 are mappers)."""
 _DAY_S = 86_400.0
 CLIPS_A_SHARD = 8
 """Clips after which a shard ends with its source: some minutes of encoding, so that all workers are busy to the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A sample to be written: its position, its name in the output, its video, and what comes with that.
-
-    `known` is the metadata that came with it (an empty one where there was none), `others` are the other items beside
-    its video and its captions.
-    """
-
-    position: int
-    sample: Sample
-    name: str
-    video: Item
-    known: Mapping[str, Any]
-    others: tuple[Item, ...]
-
-    @property
-    def media(self) -> Media:
-        """The view of its video."""
-        assert self.video.media is not None
-        return self.video.media
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is a whole file and no part of one."""
-        return self.media.start_s is None and self.media.end_s is None and self.media.crop is None
-
-    @property
-    def source(self) -> Media:
-        """The source that it is a view of."""
-        return replace(self.media, start_s=None, end_s=None, crop=None)
 
 
 class ClipsWriter:
@@ -120,7 +86,7 @@ class ClipsWriter:
         self, index: int, samples: Iterable[Sample | None], fields: pa.Table | None
     ) -> ShardResult:
         """Write the clips of shard `index`, each whole with its metadata; the shard's table comes last."""
-        intake = _Clips()
+        intake = WantedClips()
         known = measures(fields, self.embeddings)
         files, places = self._write_clips(index, intake, samples, known)
         order = sorted(range(len(places)), key=lambda k: intake.kept[k])
@@ -139,14 +105,14 @@ class ClipsWriter:
         why: Sequence[Dropped],
     ) -> ShardResult:
         """Write clips that steps dropped, each whole with its metadata, which says `why`; they have no table."""
-        intake = _Clips()
+        intake = WantedClips()
         files, _ = self._write_clips(index, intake, samples, measures(fields, "none"), why)
         return ShardResult(tuple(files), len(intake.kept), intake.failed, intake.work.frames_decoded)
 
     def names_of(self, sample: Sample, dropped: bool) -> Iterator[str]:
         """Where a clip and its metadata may come to lie: by the sample's id, or its key where that is its name."""
         videos = [item for item in sample.items if item.modality == "video"]
-        suffixes = {"mp4", *(_suffix(video) for video in videos)}
+        suffixes = {"mp4", *(video_suffix(video) for video in videos)}
         for name in {sample.id, sample.key}:
             yield f"metas/{self.annotation_version}/{name}.json"
             yield from (f"{_folder(dropped)}/{name}.{suffix}" for suffix in suffixes)
@@ -163,7 +129,7 @@ class ClipsWriter:
     def _write_clips(
         self,
         index: int,
-        intake: _Clips,
+        intake: WantedClips,
         samples: Iterable[Sample | None],
         fields: pa.Table | None,
         why: Sequence[Dropped] = (),
@@ -192,8 +158,8 @@ class ClipsWriter:
         return files, places
 
     def _cut(
-        self, group: list[_Wanted], folder: Path, work: CutWork
-    ) -> Iterator[tuple[_Wanted, ClipFile | ClipFailure]]:
+        self, group: list[WantedClip], folder: Path, work: CutWork
+    ) -> Iterator[tuple[WantedClip, ClipFile | ClipFailure]]:
         """The group's clips, of one source, as they come to be."""
         as_is = [w for w in group if w.is_whole and self.whole_as_is]
         for wanted in as_is:
@@ -208,14 +174,14 @@ class ClipsWriter:
             yield wanted, next(results)
 
     def _write(
-        self, wanted: _Wanted, clip: ClipFile, row: Mapping[str, Any], dropped: Dropped | None
+        self, wanted: WantedClip, clip: ClipFile, row: Mapping[str, Any], dropped: Dropped | None
     ) -> tuple[list[ShardFile], dict[str, Any]]:
         """Put a clip where it belongs, its metadata after it; the files, and what its row says of them."""
         sample, name = wanted.sample, wanted.name
         # Read first: a clip is written when all of it can be.
         others = bodies(replace(sample, items=wanted.others))
         looks = list(_previews(wanted, clip)) if self.previews else []
-        suffix = f".{_suffix(wanted.video)}" if clip.is_source else ".mp4"
+        suffix = f".{video_suffix(wanted.video)}" if clip.is_source else ".mp4"
         place = f"{_folder(dropped is not None)}/{name}{suffix}"
         with hashed(self.output / place) as file:
             for chunk in clip.chunks():
@@ -231,7 +197,7 @@ class ClipsWriter:
         sides = [put(self.output, f"sidecars/{name}.{b.name}", b.data) for b in others]
         sides += [put(self.output, f"previews/{name}/{start}_{end}.webp", d) for (start, end), d in looks]
         row_told = {
-            **{name: getattr(clip, name) for name in _TOLD if hasattr(clip, name)},
+            **{name: getattr(clip, name) for name in TOLD if hasattr(clip, name)},
             **{name: told[FIELDS_KEY][name] for name in ("first_pts", "last_pts", "fallback_reason")},
             "mode_used": told[FIELDS_KEY]["mode"],
             "start_s": told["duration_span"][0],
@@ -250,76 +216,11 @@ def _more_s(media: Media) -> float:
     return _DAY_S if media.end_s is None else 60 * (media.end_s - (media.start_s or 0.0))
 
 
-def _previews(wanted: _Wanted, clip: ClipFile) -> Iterator[tuple[tuple[int, int], bytes]]:
+def _previews(wanted: WantedClip, clip: ClipFile) -> Iterator[tuple[tuple[int, int], bytes]]:
     """The windows of a clip, by their frames, with what each looks like; none without a frame in it."""
     told = [(w["start_frame"], w["end_frame"]) for w in windows(wanted.sample.items)]
     found = [w for w in told if w[0] < min(w[1], clip.frame_count)] or frame_windows(clip.frame_count)
     yield from zip(found, window_previews(clip.media, found), strict=True)
-
-
-class _Clips(Intake):
-    """Takes samples in as clips that are wanted, and notes those that were written, and the work of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.work = CutWork()
-
-    def wanted(self, samples: Iterable[Sample | None]) -> Iterator[_Wanted]:
-        """The samples that have a video of their own to be cut out."""
-        taken: set[str] = set()
-        for position, sample in enumerate(samples):
-            try:
-                found = _wanted(position, sample)
-                if found.name in taken:
-                    raise ReadError("duplicate id in the output")
-            except ReadError as error:
-                self.failed[position] = error.reason
-                continue
-            taken.add(found.name)
-            yield found
-
-    def note(self, position: int, sample: Sample) -> None:
-        """A clip of this sample was written."""
-        self.kept.append(position)
-        self.ids.append(sample.id)
-        self.keys.append(sample.key)
-        types = {n: kind for n, kind in types_of(sample.fields).items() if n not in _TOLD}
-        self.fields.append(Fields({n: v for n, v in sample.fields.items() if n not in _TOLD}, types))
-
-    def sort(self, order: Sequence[int]) -> None:
-        """Put what was noted in the order of the shard."""
-        self.kept = [self.kept[k] for k in order]
-        self.ids = [self.ids[k] for k in order]
-        self.keys = [self.keys[k] for k in order]
-        self.fields = [self.fields[k] for k in order]
-
-
-def _wanted(position: int, sample: Sample | None) -> _Wanted:
-    if sample is None:
-        raise ReadError("could not be read again")
-    for note in sample.notes:
-        if note.kind == "read":
-            raise ReadError(note.reason, note.detail)
-    videos = [item for item in sample.items if item.modality == "video"]
-    if len(videos) != 1 or videos[0].media is None:
-        raise ReadError("no video" if not videos else "several videos" if len(videos) > 1 else "no bytes")
-    beside = [item for item in sample.items if item is not videos[0] and not is_window(item)]
-    meta = next((item for item in beside if body_name(item) == "json"), None)
-    known = _metadata_in(sample, meta) if meta is not None else {}
-    told = sample.fields.get("span_uuid") or known.get("span_uuid")
-    name = sample.key if told == sample.key else sample.id
-    others = tuple(item for item in beside if item is not meta)
-    return _Wanted(position, sample, name, videos[0], known, others)
-
-
-def _metadata_in(sample: Sample, item: Item) -> dict[str, Any]:
-    """The metadata that came with the sample in this item, where it is an object."""
-    (body,) = bodies(replace(sample, items=(item,)))
-    try:
-        found = json.loads(body.data)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _source_key(media: Media) -> tuple[object, ...]:
@@ -352,11 +253,6 @@ def _folder(dropped: bool) -> str:
     return "filtered_clips" if dropped else "clips"
 
 
-def _suffix(video: Item) -> str:
-    suffix = video.name.rpartition(".")[2]
-    return suffix if suffix.isalnum() else extension_for(video.content_type) or "mp4"
-
-
 def _plain(fields: pa.Table | None) -> pa.Table | None:
     if fields is None:
         return None
@@ -375,30 +271,5 @@ def _bits(bitrate: int | str | None) -> int | Literal["match"] | None:
     return round(float(found[1]) * {"": 1, "k": 1000, "M": 1_000_000}[found[2]])
 
 
-_TOLD: dict[str, pa.DataType] = {
-    "clip": pa.string(),
-    "meta": pa.string(),
-    "hash": pa.string(),
-    "source_video": pa.string(),
-    "start_s": pa.float64(),
-    "end_s": pa.float64(),
-    "first_pts": pa.int64(),
-    "last_pts": pa.int64(),
-    "width_px": pa.int32(),
-    "height_px": pa.int32(),
-    "fps": pa.float64(),
-    "frame_count": pa.int64(),
-    "duration_s": pa.float64(),
-    "size_bytes": pa.int64(),
-    "video_codec": pa.string(),
-    "pixel_format": pa.string(),
-    "audio_codec": pa.string(),
-    "mode_used": pa.string(),
-    "fallback_reason": pa.string(),
-    "has_caption": pa.bool_(),
-}
-"""What a row says of a clip: where it is, what of the source it is, what it is like."""
-
-
 def _columns(told: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
-    return {name: pa.array([row[name] for row in told], kind) for name, kind in _TOLD.items()}
+    return {name: pa.array([row[name] for row in told], kind) for name, kind in TOLD.items()}
