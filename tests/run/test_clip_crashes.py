@@ -25,8 +25,8 @@ class DeadlyClips(ClipsWriter):
     """Clips, but for what begins after 2 s in `deadly.mp4`; each of `slow.mp4` takes more than a second."""
     format = "deadly-clips"
 
-    def _cut(self, group, folder):
-        for wanted, clip in super()._cut(group, folder):
+    def _cut(self, *given):
+        for wanted, clip in super()._cut(*given):
             if "deadly" in wanted.media.uri and wanted.media.start_s > 2:
                 ctypes.string_at(0)
             if "slow" in wanted.media.uri:
