@@ -72,6 +72,11 @@ class BareFrame:
         return full(rows[: self.image.height, : self.image.width])
 
     @property
+    def stored_crop(self) -> tuple[int, int, int, int]:
+        """All of it."""
+        return 0, 0, self.image.width, self.image.height
+
+    @property
     def motion_vectors(self) -> Any:
         """The codec's vectors."""
         return motion_vectors(self.image)

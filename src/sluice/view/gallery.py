@@ -9,8 +9,9 @@ from sluice.view.html import Html, element, isolated, join
 from sluice.view.picks import DuplicateGroup, DuplicateRule, Pick
 from sluice.view.tiles import Tiles
 
-GROUPS, EACH_GROUP, KEPT = 8, 3, 24
-"""Groups shown a deduplicating step, copies shown a group, and kept samples shown."""
+GROUPS, EACH_GROUP, KEPT, KEPT_VIDEOS = 8, 3, 24, 12
+"""Groups shown a deduplicating step, copies shown a group, kept samples shown, and how many of them may be videos:
+three frames of a clip of ten seconds take a quarter of a second to decode."""
 
 
 def duplicates(found: list[DuplicateRule], tiles: Tiles, how: Mapping[str, str]) -> Html:
@@ -54,4 +55,7 @@ def _score(score: float | None, by_distance: bool) -> str:
 
 def kept(found: list[Pick], tiles: Tiles) -> Html:
     """Kept samples with the beginning of their texts."""
-    return element("div", *(tiles.tile(pick, words=True) for pick in found), cls="tiles")
+    videos = [pick for pick in found if pick.is_video]
+    beyond = {pick.ordinal for pick in videos[KEPT_VIDEOS:]}
+    shown = (pick for pick in found if pick.ordinal not in beyond)
+    return element("div", *(tiles.tile(pick, words=True) for pick in shown), cls="tiles")
