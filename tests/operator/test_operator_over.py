@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import stand_ins
 from sluice.errors import PlanError
 from sluice.operator import Instance, Program, Spec, registry
-from sluice.operator.check import check, check_spawned
+from sluice.operator.check import check, check_spawned, check_together
 from sluice.sample import Item, Media, Note, Sample
 
 KNOWN = registered()
@@ -182,8 +182,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Bound:
 def test_every_measure_of_texts_conforms_over_documents(spec: Spec, whole: Bound) -> None:
     prose = "The quick brown fox jumps over the lazy dog, twice in 12 days. "
     samples = [document(prose, None, prose + key, key=key) for key in ("one", "two", "three")]
-    company = [registry().bind("text_word_count"), over("text_line")]
-    assert check(whole(spec), samples, company) == []
+    assert check(whole(spec), samples) == []
+
+
+def test_measures_over_documents_and_over_texts_do_not_change_each_other(whole: Bound) -> None:
+    prose = "The quick brown fox jumps over the lazy dog, twice in 12 days. "
+    samples = [document(prose, None, prose + key, key=key) for key in ("one", "two", "three")]
+    company = [registry().bind("text_word_count"), over("text_line"), *(whole(spec) for spec in MEASURES)]
+    assert check_together(company, samples) == []
 
 
 def test_a_spawned_process_gives_the_same_values_over_documents(whole: Bound) -> None:

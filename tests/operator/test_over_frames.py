@@ -21,7 +21,7 @@ from made_videos import made, number_of, numbered, scenes
 from sluice.codec.video import frames_at, keyframes
 from sluice.errors import Declined, PlanError
 from sluice.operator import Field, Instance, Program, Registry, Spec, feature, measure, registry
-from sluice.operator.check import check, check_spawned
+from sluice.operator.check import check, check_spawned, check_together
 from sluice.operator.frames import Frames, check_reduce, reduced, reduced_parts, reduces_of
 from sluice.operator.over_frames import TOGETHER
 from sluice.ops.image.pixels import Rgb
@@ -318,8 +318,14 @@ def test_reducing_vectors_keeps_their_length() -> None:
 @pytest.mark.parametrize("spec", PIXEL_MEASURES[::6], ids=lambda spec: spec.name)
 def test_measures_over_frames_conform(spec: Spec, folder: Path) -> None:
     samples = [video(made(scenes([3, 3], 96, 64, seed), fps=5), str(seed)) for seed in range(3)]
-    company = [registry().bind("image_sharpness"), over("image_exposure", fps=1)]
-    assert check(stand_ins.bind(spec.name, folder, over="frames", frames=2), samples, company) == []
+    assert check(stand_ins.bind(spec.name, folder, over="frames", frames=2), samples) == []
+
+
+def test_measures_over_frames_do_not_change_each_other(folder: Path) -> None:
+    samples = [video(made(scenes([3, 3], 96, 64, seed), fps=5), str(seed)) for seed in range(3)]
+    named = [stand_ins.bind(spec.name, folder, over="frames", frames=2) for spec in PIXEL_MEASURES[::6]]
+    company = [registry().bind("image_sharpness"), over("image_exposure", fps=1), *named]
+    assert check_together(company, samples) == []
 
 
 def test_a_spawned_process_gives_the_same_values_over_frames() -> None:
