@@ -189,6 +189,7 @@ def test_clips_in_a_bucket_are_those_on_a_disk(
     )
     driver = command.start()
     assert until(lambda: any(temporary.glob("sluice-clips-*/*.mp4")) or driver.poll() is not None, 60)
+    os.killpg(driver.pid, signal.SIGKILL)  # workers too: they would tidy up when they see their driver gone
     command.kill(driver)
     assert any(temporary.glob("sluice-clips-*")), "what it was cutting is left"
     command.finish()
