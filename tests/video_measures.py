@@ -8,6 +8,17 @@ from sluice.operator import Program, registry
 from sluice.operator.tracks import all_tracks, use
 from sluice.sample import Item, Media, Note, Sample
 
+ALONG = (
+    "video_exposure",
+    "video_black_ratio",
+    "video_freeze_ratio",
+    "video_duplicate_frame_ratio",
+    "video_flicker",
+    "video_sharpness",
+    "video_blockiness",
+)
+"""Measures of how a video looks along its length, none of which needs a model."""
+
 
 def measured(media: Media | bytes, *names: str, **asked: dict[str, Any]) -> tuple[dict[str, Any], list[Note]]:
     """Values by column and what was noted; `asked` are operators with settings. All tracks come of one decode."""

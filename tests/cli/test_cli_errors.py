@@ -75,6 +75,17 @@ def test_errors_are_json_where_json_was_asked(demo: Path, case: str) -> None:
     assert done.document["error"]
 
 
+def test_a_temporary_folder_too_deep_for_sockets_says_so(demo: Path, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    words = ("run", "images", "--source", "demo/source", "--output", "x")
+    done = sluice(*words, "--workers", "2", cwd=demo, TMPDIR=str(deep))
+    assert done.code == 2, done.err
+    assert "set TMPDIR to a folder with a shorter path" in done.err
+    assert "Traceback" not in done.err
+    assert not (demo / "x").exists()
+
+
 def test_debug_shows_where_an_error_comes_from(demo: Path) -> None:
     for ran in (
         sluice("verify", "demo/source", "--debug", cwd=demo),

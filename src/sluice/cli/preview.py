@@ -112,7 +112,7 @@ def _grid(choice: Choice, target: Location, path: str, settings: dict[str, Any])
         raise UsageError(
             "there are no videos here", where=path, fix="draw its pictures: --output preview.png"
         )
-    from sluice.codec.video.container import set_decoder_threads
+    from sluice.codec.video.container import with_decoder_threads
     from sluice.codec.video.grid import GridCell, GridSettings, write_grid
     from sluice.storage.scratch import scratch
 
@@ -125,14 +125,10 @@ def _grid(choice: Choice, target: Location, path: str, settings: dict[str, Any])
         settings["labels"],
     )
     cells = (GridCell(face.key, face.media, not face.is_video) for face in choice.faces())
-    former = set_decoder_threads(0)
-    try:
-        with scratch("sluice-preview") as room:
-            made = room / "grid.mp4"
-            found = write_grid(cells, len(choice), made, wanted)
-            target.upload(made)
-    finally:
-        set_decoder_threads(former)
+    with with_decoder_threads(0), scratch("sluice-preview") as room:
+        made = room / "grid.mp4"
+        found = write_grid(cells, len(choice), made, wanted)
+        target.upload(made)
     return [(each.name, _why(each.reason, each.detail)) for each in found]
 
 

@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import traceback
 from collections import deque
@@ -286,6 +287,14 @@ def start_fork_server(preload: Sequence[str] = ()) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
+    except OSError as error:
+        if "AF_UNIX path too long" not in str(error):
+            raise
+        raise UsageError(
+            "the path of the folder for temporary files is too long: sockets of the workers lie in it",
+            where=tempfile.gettempdir(),
+            fix="set TMPDIR to a folder with a shorter path (of 70 bytes at most), or say --workers 0",
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name, value in known.items():

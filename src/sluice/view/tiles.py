@@ -96,18 +96,15 @@ class Tiles:
 
     def _frames(self, ordinal: int) -> _Picture | None:
         """Frames of the sample's first video."""
-        from sluice.codec.video.container import set_decoder_threads
+        from sluice.codec.video.container import with_decoder_threads
         from sluice.codec.video.preview import posters
 
         items = self._run.document(ordinal)
         media = next((item.media for item in items if item.modality == "video" and item.media), None)
         if media is None:
             return None
-        former = set_decoder_threads(0)  # the workers are done
-        try:
+        with with_decoder_threads(0):  # the workers are done
             made = posters(media, count=POSTERS, max_side_px=POSTER_PX)
-        finally:
-            set_decoder_threads(former)
         return _Picture(made.jpeg, made.width_px, made.height_px, (made.start_s, made.end_s))
 
     def _words(self, pick: Pick) -> str | None:

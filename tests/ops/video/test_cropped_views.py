@@ -17,19 +17,13 @@ from sluice.operator import tracks
 from sluice.recipe.load import loads
 from sluice.run import run
 from sluice.sample import Media
-from video_measures import measured
+from video_measures import ALONG, measured
 
 LOSSLESS = {"crf": "0", "preset": "ultrafast"}
 BAR_PX, SIDE_PX = 32, 16
 CROP = (SIDE_PX, BAR_PX, 160, 96)
 NAMES = (
-    "video_exposure",
-    "video_black_ratio",
-    "video_freeze_ratio",
-    "video_duplicate_frame_ratio",
-    "video_flicker",
-    "video_sharpness",
-    "video_blockiness",
+    *ALONG,
     "video_flow_magnitude",
     "video_camera_shake",
     "video_bar",

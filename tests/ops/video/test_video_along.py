@@ -15,17 +15,7 @@ from made_videos import made, numbered
 from sluice.codec.video import decode
 from sluice.operator import registry, tracks
 from sluice.sample import Media
-from video_measures import measured, value
-
-ALONG = (
-    "video_exposure",
-    "video_black_ratio",
-    "video_freeze_ratio",
-    "video_duplicate_frame_ratio",
-    "video_flicker",
-    "video_sharpness",
-    "video_blockiness",
-)
+from video_measures import ALONG, measured, value
 
 
 def grey(level: int, count: int, width: int = 96, height: int = 64) -> list[NDArray[np.uint8]]:

@@ -37,11 +37,15 @@ def decoder_threads() -> int:
     return _threads
 
 
-def set_decoder_threads(count: int) -> int:
-    """Let one decoder of this process have so many threads (0: as many as FFmpeg likes); returns the former count."""
+@contextmanager
+def with_decoder_threads(count: int) -> Iterator[None]:
+    """Let one decoder of this process have so many threads for a while (0: as many as FFmpeg likes)."""
     global _threads
     former, _threads = _threads, count
-    return former
+    try:
+        yield
+    finally:
+        _threads = former
 
 
 class Source:
